@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The only layouts shared by bpf/ and user/: map keys and values, requests to the control programs, events, verdicts.
+ *
+ * Byte order: addresses are byte arrays in network order, as they stand in a packet. Ports, protocols, indexes and
+ * times are numbers in host order. Times ending in _s are seconds of CLOCK_MONOTONIC ("the boot clock"), 32 bits.
+ * No packed structs; every hole is a named member and zero.
+ *
+ * Who writes: "live" maps (mappings, ports, blocks, pools, subscribers, explicit, fragments) are written by BPF code only,
+ * from XDP for packets and through SEC("syscall") programs for the daemon. Anybody may read them. */
+#ifndef CGN_ABI_H
+#define CGN_ABI_H
+
+#include <linux/types.h>
+#include "cgn/limits.h"
+
+#define CGN_LAYOUT_VERSION 1	/* change it with any layout below; pins of another version are refused */
+
+#define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
+
+/* ---- endpoints ---- */
+
+/* Key of `mappings`: an internal endpoint. NAT44: host6 is zero. ICMP: port is the query identifier. */
+struct cgn_internal {
+	__u8 host6[16] __attribute__((aligned(8)));
+	__u8 addr4[4];
+	__u16 port;
+	__u8 protocol;		/* IANA number */
+	__u8 realm;
+};
+CGN_ASSERT_SIZE(struct cgn_internal, 24);
+
+struct cgn_external {
+	__u8 addr4[4] __attribute__((aligned(4)));
+	__u16 port;
+	__u8 protocol;
+	__u8 realm;
+};
+CGN_ASSERT_SIZE(struct cgn_external, 8);
+
+enum cgn_protocol_index {	/* position of a protocol in ports, bitmaps and counts */
+	CGN_UDP,
+	CGN_TCP,
+	CGN_ICMP,
+};
+
+/* Where one external endpoint stands in `ports`. */
+#define CGN_SLOT(address_index, protocol_index, port) \
+	((((__u32)(address_index) * CGN_PROTOCOLS + (__u32)(protocol_index)) << 16) | (__u16)(port))
+#define CGN_SLOT_PORT(slot)		((__u16)(slot))
+#define CGN_SLOT_PROTOCOL(slot)		(((slot) >> 16) % CGN_PROTOCOLS)
+#define CGN_SLOT_ADDRESS(slot)		(((slot) >> 16) / CGN_PROTOCOLS)
+
+/* ---- mappings ---- */
+
+enum cgn_mapping_flag {		/* origin flags may stand together (RFC 6887 section 16.5) */
+	CGN_MAP = 1 << 0,	/* asked by PCP MAP or NAT-PMP */
+	CGN_PEER = 1 << 1,	/* asked by PCP PEER */
+	CGN_IMPLICIT = 1 << 2,	/* made by a packet */
+	CGN_STATIC = 1 << 3,	/* the operator's */
+	CGN_FILTERED = 1 << 4,	/* inbound packets must pass `filters` */
+	CGN_MANY_PEERS = 1 << 5,/* TCP: more remote peers than the mapping embeds */
+	CGN_DYING = 1 << 6,	/* being deleted: serves the packets that still find it, is never renewed */
+	CGN_EXPLICIT = CGN_MAP | CGN_PEER | CGN_STATIC,
+	CGN_ORIGINS = CGN_EXPLICIT | CGN_IMPLICIT,
+};
+
+enum cgn_tcp_flag {		/* what was seen of one TCP connection */
+	CGN_TCP_SYN_OUT = 1 << 0,
+	CGN_TCP_SYN_IN = 1 << 1,
+	CGN_TCP_FIN_OUT = 1 << 2,
+	CGN_TCP_FIN_IN = 1 << 3,
+	CGN_TCP_RST = 1 << 4,
+	CGN_TCP_DATA_OUT = 1 << 5,	/* anything but SYN went out: handshake done */
+};
+
+/* One TCP connection of a mapping; the first two are embedded, RFC 5382 timers need no more. */
+struct cgn_remote {
+	__u8 addr4[4] __attribute__((aligned(8)));
+	__u16 port;
+	__u8 tcp;		/* cgn_tcp_flag */
+	__u8 reserved;
+};
+CGN_ASSERT_SIZE(struct cgn_remote, 8);
+
+/* The word of a mapping that changes hands atomically: whoever changes flags does it by compare-and-swap on `word`. */
+union cgn_mapping_word {
+	struct {
+		__u32 last_outbound_s;	/* 0: no packet yet */
+		__u16 generation;	/* equals the slot's */
+		__u16 flags;		/* cgn_mapping_flag */
+	};
+	__u64 word;
+};
+
+/* Value of `mappings`. With key and hash header one element is 128 bytes, two cache lines. `tag` stands first: the kernel
+ * reuses an element at once after a delete, and a reader who finds its own tag before and after copying read its own mapping. */
+struct cgn_mapping {
+	__u32 tag;			/* cgn_tag() of the key */
+	__u32 slot;			/* index in `ports` */
+	struct cgn_external external;
+	union cgn_mapping_word state;
+	__u32 expires_s;		/* end of the explicit lifetime; 0 if there is none, CGN_FOREVER if static */
+	__u32 synced_s;			/* when the slot's deadline was last written from here */
+	__u16 address_delta;		/* one's complement: internal address to external address */
+	__u16 port_delta;		/* the same for address and port: what a TCP or UDP checksum needs */
+	__u32 created_s;
+	struct cgn_remote remote[2];	/* TCP only */
+};
+CGN_ASSERT_SIZE(struct cgn_mapping, 56);
+
+enum cgn_slot_state {
+	CGN_SLOT_EMPTY,		/* never used */
+	CGN_SLOT_CLAIMED,	/* its bit is taken, its owner is being written */
+	CGN_SLOT_LIVE,
+	CGN_SLOT_DYING,		/* being deleted */
+	CGN_SLOT_RESTING,	/* freed at deadline_s by `internal`, who alone may have it back within CGN_REST_S */
+};
+
+union cgn_slot_word {
+	struct {
+		__u32 deadline_s;	/* live: not before this second can it end (lags behind packets by CGN_SLOT_SYNC_S) */
+		__u16 generation;
+		__u8 flags;		/* origin flags, CGN_FILTERED */
+		__u8 state;		/* cgn_slot_state */
+	};
+	__u64 word;
+};
+
+/* Value of `ports`: one external endpoint. Read `state`, copy, read `state` again. */
+struct cgn_slot {
+	struct cgn_internal internal;
+	union cgn_slot_word state;
+};
+CGN_ASSERT_SIZE(struct cgn_slot, 32);
+
+/* ---- subscribers, blocks, pools ---- */
+
+struct cgn_subscriber_key {	/* NAT44: one internal address */
+	__u8 host6[16] __attribute__((aligned(8)));
+	__u8 addr4[4];
+	__u8 realm;
+	__u8 reserved[3];
+};
+CGN_ASSERT_SIZE(struct cgn_subscriber_key, 24);
+
+enum cgn_subscriber_state { CGN_SUBSCRIBER_LIVE, CGN_SUBSCRIBER_IDLE, CGN_SUBSCRIBER_GONE };
+
+struct cgn_subscriber {
+	__u32 state;		/* cgn_subscriber_state; changed by compare-and-swap */
+	__u32 idle_since_s;	/* when it became CGN_SUBSCRIBER_IDLE */
+	__u32 address;		/* paired external address (RFC 6888 REQ-2): its index in `pools` plus 1, 0 = none yet */
+	__u32 blocks_limit;
+	__u32 explicit_limit;
+	__u32 explicit_used;	/* explicit mappings */
+	__u32 used[CGN_PROTOCOLS];	/* mappings */
+	__u32 implicit_limit;	/* mappings per protocol that packets may take: the quota less the reserve */
+	__u32 block[CGN_SUBSCRIBER_BLOCKS_MAX];	/* index in `blocks` plus 1, 0 = none */
+	__u32 refused_quota;	/* packets and requests over quota */
+	__u32 refused_pool;	/* packets and requests that found no free port */
+	__u32 created_s;
+	__u32 reserved;
+};
+CGN_ASSERT_SIZE(struct cgn_subscriber, 184);
+
+enum cgn_block_state { CGN_BLOCK_FREE, CGN_BLOCK_CLAIMED, CGN_BLOCK_LIVE, CGN_BLOCK_RELEASING };
+
+/* Value of `blocks`. Bit n of used[protocol] is port first_port + n. */
+struct cgn_block {
+	struct cgn_subscriber_key owner;	/* after release: the last owner */
+	__u32 state;		/* cgn_block_state; changed by compare-and-swap */
+	__u32 generation;	/* counts owners */
+	__u32 claimed_s;
+	__u32 released_s;	/* rests CGN_REST_S before another subscriber may have it */
+	__u32 address;		/* index in `pools` */
+	__u16 first_port;
+	__u16 reserved;
+	__u64 used[CGN_PROTOCOLS][CGN_BLOCK_WORDS];
+	__u64 explicit_ports[CGN_PROTOCOLS][CGN_BLOCK_WORDS];
+};
+CGN_ASSERT_SIZE(struct cgn_block, 48 + 2 * CGN_PROTOCOLS * CGN_BLOCK_WORDS * 8);
+
+enum cgn_pool_state { CGN_POOL_ACTIVE, CGN_POOL_DRAINING };
+
+/* Value of `pools`: one external address. Block n of it has ports first_port + n * block_size and on. */
+struct cgn_pool {
+	__u8 addr4[4] __attribute__((aligned(4)));
+	__u32 state;		/* cgn_pool_state */
+	__u32 first_block;	/* index in `blocks` */
+	__u32 block_count;
+	__u32 first_port;
+	__u32 block_shift;	/* log2 of the block size */
+	__u32 blocks_used;
+	__u32 pool;		/* which entry of the configuration's `pools` */
+	__u64 taken[CGN_POOL_WORDS];	/* one bit a block */
+};
+CGN_ASSERT_SIZE(struct cgn_pool, 32 + CGN_POOL_WORDS * 8);
+
+/* ---- explicit mappings ---- */
+
+struct cgn_explicit_key {
+	struct cgn_internal internal;
+	__u8 remote6[16];	/* PEER only (IPv4-mapped), else zero */
+	__u16 remote_port;	/* PEER only */
+	__u8 opcode;		/* CGN_MAP, CGN_PEER or CGN_STATIC */
+	__u8 reserved[5];
+};
+CGN_ASSERT_SIZE(struct cgn_explicit_key, 48);
+
+struct cgn_explicit {
+	__u8 nonce[CGN_NONCE_LEN] __attribute__((aligned(4)));
+	__u32 expires_s;
+	__u8 client6[16];	/* who asked, for Mapping Updates (RFC 6887 section 14.2); IPv4-mapped */
+	__u16 client_port;
+	__u16 generation;	/* of the mapping it stands for */
+	__u32 slot;
+	__u32 created_s;
+	__u32 reserved;
+};
+CGN_ASSERT_SIZE(struct cgn_explicit, 48);
+
+/* ---- fragments, interfaces, settings ---- */
+
+struct cgn_fragment_key {
+	__u8 source4[4] __attribute__((aligned(4)));
+	__u8 destination4[4];
+	__u16 id;		/* as in the packet */
+	__u8 protocol;
+	__u8 side;		/* cgn_side on which it came in */
+};
+CGN_ASSERT_SIZE(struct cgn_fragment_key, 12);
+
+struct cgn_fragment {		/* what the first fragment's addresses became */
+	__u8 source4[4] __attribute__((aligned(4)));
+	__u8 destination4[4];
+	__u32 seen_s;
+	__u32 egress_side;	/* cgn_side */
+};
+CGN_ASSERT_SIZE(struct cgn_fragment, 16);
+
+enum cgn_side { CGN_INTERNAL_SIDE, CGN_EXTERNAL_SIDE };
+
+/* Key of `tx_ports`: an egress is allowed only on its own side. */
+#define CGN_TX_KEY(side, ifindex) (((__u32)(side) << 31) | (__u32)(ifindex))
+
+struct cgn_interface {		/* value of `interfaces`, key: ifindex */
+	__u32 side;
+	__u32 realm;
+};
+
+struct cgn_range {		/* contiguous external addresses */
+	__u32 first, last;	/* host order, inclusive */
+	__u32 index;		/* of `first` in `pools` */
+	__u32 reserved;
+};
+
+struct cgn_subscriber_rule {	/* first match wins; overrides stand before prefixes */
+	__u32 network, mask;	/* host order */
+	__u32 blocks_limit;
+	__u32 explicit_limit;
+	__u32 reserve;		/* ports per protocol kept for explicit mappings */
+	__u32 reserved;
+};
+
+/* Value of `settings` [0]: what the daemon tells the programs; may change while packets flow. */
+struct cgn_settings {
+	__u32 udp_s, tcp_established_s, tcp_transitory_s, icmp_s;
+	__u32 rest_s;
+	__u32 address_count;
+	__u32 range_count;
+	__u32 rule_count;
+	struct cgn_range range[CGN_RANGES_MAX];
+	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
+};
+
+/* Value of `meta` [0]; written by the daemon. */
+struct cgn_meta {
+	__u32 layout;		/* CGN_LAYOUT_VERSION; written last, 0 = being built */
+	__u32 epoch_base_s;	/* Epoch Time is now minus this (RFC 6887 section 8.5) */
+	__u32 epoch_reason;	/* cgn_epoch_reason */
+	__u32 address_count;	/* sizes the maps were built for */
+	__u32 block_count;
+	__u32 mappings_max, subscribers_max;
+	__u32 clock_hz;		/* ticks of bpf_jiffies64() per second */
+	__u64 epoch_base_unix;	/* wall clock of the last reset, for people */
+	__u64 config_hash;	/* of the pools: what a restart may not change under live mappings */
+	char boot_id[40];
+	char programs[40];	/* which build's programs are pinned */
+};
+
+enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGED, CGN_EPOCH_STATE_LOST, CGN_EPOCH_CLEARED };
+
+/* ---- verdicts: each is a counter in `stats`, and its name in every tool ---- */
+
+/* X(symbol, name, what it means) */
+#define CGN_VERDICTS(X) \
+	X(CGN_OUTBOUND,			"outbound",		"translated, internal to external") \
+	X(CGN_INBOUND,			"inbound",		"translated, external to internal") \
+	X(CGN_HAIRPIN,			"hairpin",		"translated twice, internal to internal (RFC 4787 REQ-9)") \
+	X(CGN_NEIGHBOUR_UNKNOWN,	"neighbour-unknown",	"translated and given to the kernel, which resolves the next hop") \
+	X(CGN_LOCAL,			"local",		"for this box: given to the kernel as it came") \
+	X(CGN_CONTROL,			"control",		"ARP, neighbour discovery, link control: given to the kernel") \
+	X(CGN_DROP_SHORT,		"drop-short",		"ends inside a header") \
+	X(CGN_DROP_NOT_IP,		"drop-not-ip",		"neither IP nor ARP") \
+	X(CGN_DROP_IPV6,		"drop-ipv6",		"IPv6 to forward: not translated here") \
+	X(CGN_DROP_IP_HEADER,		"drop-ip-header",	"bad IPv4 version, header length or total length") \
+	X(CGN_DROP_MARTIAN,		"drop-martian",		"source or destination address that must not be forwarded") \
+	X(CGN_DROP_TTL,			"drop-ttl",		"time to live ended") \
+	X(CGN_DROP_L4_HEADER,		"drop-l4-header",	"bad TCP, UDP or ICMP header") \
+	X(CGN_DROP_PROTOCOL,		"drop-protocol",	"transport protocol without translation") \
+	X(CGN_DROP_ICMP_TYPE,		"drop-icmp-type",	"ICMP neither echo nor a translatable error") \
+	X(CGN_DROP_ICMP_INNER,		"drop-icmp-inner",	"ICMP error whose embedded packet cannot be read") \
+	X(CGN_DROP_ICMP_NO_MAPPING,	"drop-icmp-no-mapping",	"ICMP error about no mapping") \
+	X(CGN_DROP_FRAGMENT,		"drop-fragment",	"follow-on fragment of an unknown first one") \
+	X(CGN_DROP_NOT_SUBSCRIBER,	"drop-not-subscriber",	"source is no configured subscriber") \
+	X(CGN_DROP_NO_MAPPING,		"drop-no-mapping",	"inbound to an external port without mapping") \
+	X(CGN_DROP_NOT_OURS,		"drop-not-ours",	"inbound to an address that is neither ours nor local") \
+	X(CGN_DROP_NOT_OPENING,		"drop-not-opening",	"outbound without mapping that may not open one (TCP without SYN, echo reply)") \
+	X(CGN_DROP_FILTER,		"drop-filter",		"remote peer not permitted by the mapping's FILTER") \
+	X(CGN_DROP_QUOTA,		"drop-quota",		"subscriber at its quota") \
+	X(CGN_DROP_EXHAUSTED,		"drop-exhausted",	"no free external port or block") \
+	X(CGN_DROP_TABLE_FULL,		"drop-table-full",	"a map is full") \
+	X(CGN_DROP_RACE,		"drop-race",		"state changed under the packet more often than it retries") \
+	X(CGN_DROP_NO_ROUTE,		"drop-no-route",	"no route, or route refused") \
+	X(CGN_DROP_NO_EGRESS,		"drop-no-egress",	"route leaves by an interface of the wrong side") \
+	X(CGN_DROP_TOO_BIG,		"drop-too-big",		"larger than the egress MTU") \
+	X(CGN_DROP_NOT_READY,		"drop-not-ready",	"settings not yet written") \
+	X(CGN_DROP_REWRITE,		"drop-rewrite",		"the packet could not be changed as needed")
+
+#define CGN_VERDICT_SYMBOL(symbol, name, text) symbol,
+enum cgn_verdict { CGN_VERDICTS(CGN_VERDICT_SYMBOL) CGN_VERDICT_COUNT, CGN_NEXT = -1 };
+
+struct cgn_count { __u64 packets, bytes; };	/* value of `stats`, per CPU, key: cgn_verdict */
+
+/* ---- requests to the control programs ---- */
+
+enum cgn_status {		/* result of a control program; not a verdict, not a PCP result */
+	CGN_OK,
+	CGN_NOT_FOUND,		/* nothing to delete or renew */
+	CGN_NONCE_MISMATCH,	/* lifetime_s: what remains of the mapping */
+	CGN_NOT_ALLOWED,	/* internal address is no subscriber; deletion of a static, implicit or PEER mapping */
+	CGN_QUOTA,		/* subscriber at its limit of explicit mappings, ports or blocks */
+	CGN_EXHAUSTED,		/* no free external port or block */
+	CGN_TABLE_FULL,		/* a map is full */
+	CGN_CANNOT_PROVIDE,	/* PREFER_FAILURE, and the suggested endpoint is not to be had */
+	CGN_BUSY,		/* lost a race too often: try again */
+	CGN_BAD_REQUEST,	/* protocol without mapping, index out of range */
+	CGN_STATUS_COUNT,
+};
+
+enum cgn_nonce_policy { CGN_NONCE_STRICT, CGN_NONCE_SAME_SOURCE, CGN_NONCE_OFF };
+
+enum cgn_request_flag {
+	CGN_PREFER_FAILURE = 1 << 0,
+};
+
+/* In and out of control_map() and control_delete(). `out` fields are defined for CGN_OK only, except where said. */
+struct cgn_map_request {
+	struct cgn_internal internal;
+	struct cgn_external suggested;	/* address 0.0.0.0 or port 0: no wish */
+	__u8 nonce[CGN_NONCE_LEN];
+	__u32 lifetime_s;		/* in: granted; out: remaining. With CGN_NONCE_MISMATCH: remaining of the other's */
+	__u8 client6[16];
+	__u16 client_port;
+	__u8 origin;			/* CGN_MAP or CGN_STATIC */
+	__u8 nonce_policy;		/* cgn_nonce_policy */
+	__u32 flags;			/* cgn_request_flag */
+	__u32 status;			/* out: cgn_status */
+	struct cgn_external external;	/* out: assigned */
+	__u32 created;			/* out: 1 = a new explicit mapping, 0 = renewed */
+};
+CGN_ASSERT_SIZE(struct cgn_map_request, 88);
+
+/* In and out of control_reap(): `count` slots stand in map `batch`. */
+struct cgn_reap_request {
+	__u32 count;			/* at most CGN_BATCH_MAX */
+	__u32 deleted;			/* out: mappings deleted */
+	__u32 kept;			/* out: alive after all, their slots' deadlines corrected */
+	__u32 demoted;			/* out: explicit lifetime ended, lives on as implicit */
+	__u32 busy;			/* out: try again */
+	__u32 reserved;
+};
+
+/* In and out of control_release(): give back the empty blocks of one subscriber, and its entry once it has none. */
+struct cgn_release_request {
+	struct cgn_subscriber_key subscriber;
+	__u32 released;			/* out: blocks given back */
+	__u32 gone;			/* out: 1 = the subscriber's entry was deleted */
+	__u32 status;			/* out: CGN_OK, CGN_NOT_FOUND */
+	__u32 reserved;
+};
+
+/* In and out of control_list(): fills map `batch` with the slots of one subscriber that have any of `origins`.
+ * Unsorted between blocks, ascending within one block and protocol. */
+struct cgn_list_request {
+	struct cgn_subscriber_key subscriber;
+	__u32 origins;			/* cgn_mapping_flag */
+	__u32 next;			/* in: 0 at first; out: pass it again, 0 = complete */
+	__u32 count;			/* out: slots in `batch` */
+	__u32 status;			/* out: CGN_OK, CGN_NOT_FOUND */
+};
+
+/* In and out of control_clock(). */
+struct cgn_clock_request {
+	__u64 jiffies;			/* out: bpf_jiffies64() */
+	__u64 now_ns;			/* out: bpf_ktime_get_ns() */
+	__u32 now_s;			/* out: what the programs take for now */
+	__u32 reserved;
+};
+
+/* ---- events: records of the ring buffer `events` ---- */
+
+enum cgn_event_type { CGN_EVENT_BLOCK_ALLOCATED, CGN_EVENT_BLOCK_RELEASED, CGN_EVENT_EXHAUSTED, CGN_EVENT_QUOTA };
+
+struct cgn_event {
+	__u32 type;		/* cgn_event_type */
+	__u32 time_s;
+	struct cgn_subscriber_key subscriber;
+	__u8 addr4[4];
+	__u16 first_port, last_port;
+	__u32 block, generation;
+};
+CGN_ASSERT_SIZE(struct cgn_event, 48);
+
+#endif

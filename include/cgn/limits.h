@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Sizes and protocol constants. A number that both sides of the map boundary must agree on stands here and nowhere else. */
+#ifndef CGN_LIMITS_H
+#define CGN_LIMITS_H
+
+/* External addresses */
+#define CGN_ADDRESSES_MAX	4096	/* external addresses of all pools together */
+#define CGN_RANGES_MAX		32	/* contiguous runs of external addresses */
+#define CGN_PORTS_PER_ADDRESS	65536	/* slots of one address and protocol */
+#define CGN_PROTOCOLS		3	/* enum cgn_protocol_index */
+
+/* Port blocks (RFC 6888 REQ-14, RFC 7422): a power of two, so that a block never straddles a bitmap word */
+#define CGN_BLOCK_SIZE_MIN	64
+#define CGN_BLOCK_SIZE_MAX	1024
+#define CGN_BLOCK_WORDS		(CGN_BLOCK_SIZE_MAX / 64)
+#define CGN_BLOCKS_PER_ADDRESS	(CGN_PORTS_PER_ADDRESS / CGN_BLOCK_SIZE_MIN)
+#define CGN_POOL_WORDS		(CGN_BLOCKS_PER_ADDRESS / 64)
+#define CGN_SUBSCRIBER_BLOCKS_MAX 32	/* most blocks one subscriber may own */
+
+#define CGN_PREFIXES_MAX	64	/* subscribers.prefixes plus subscribers.overrides */
+#define CGN_INTERFACES_MAX	64
+
+/* Batches of the control programs */
+#define CGN_BATCH_MAX		256
+
+/* Lazy writes of the hot path */
+#define CGN_STAMP_S		1	/* a mapping's activity is stamped at most this often */
+#define CGN_SLOT_SYNC_S		8	/* the slot's deadline follows at most this often */
+
+/* RFC 6888 REQ-8: a freed external port rests before it serves somebody else */
+#define CGN_REST_S		120
+/* How long a follow-on fragment may come after its first one (RFC 4787 REQ-14; RFC 6146 section 3.4: at least 2 s) */
+#define CGN_FRAGMENT_S		15
+#define CGN_FRAGMENTS_MAX	65536
+
+/* RFC 6887 section 11.3: external UDP 5350 and 5351 are never mapped */
+#define CGN_PCP_CLIENT_PORT	5350
+#define CGN_PCP_SERVER_PORT	5351
+
+#define CGN_NONCE_LEN		12
+
+#define CGN_FOREVER		0xffffffffu	/* an expiry that never comes: static mappings */
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the PCP server asks of the data plane. io/dataplane.c does it with the SEC("syscall") programs; tests with a model. */
+#ifndef CGN_DATAPLANE_OPS_H
+#define CGN_DATAPLANE_OPS_H
+#include "cgn/abi.h"
+
+struct dataplane_ops {
+	/* Creates or renews one explicit mapping; request->status says what came of it (enum cgn_status).
+	 * On any status but CGN_OK nothing changed. Returns 0, or -errno if the data plane could not be asked. */
+	int (*map)(void *dataplane, struct cgn_map_request *request);
+	/* Ends one explicit mapping. CGN_OK with lifetime_s = what remains by its traffic (RFC 6887 section 15), else 0;
+	 * CGN_NOT_FOUND if there is none (a success for PCP); CGN_NOT_ALLOWED for static, implicit and PEER; CGN_NONCE_MISMATCH. */
+	int (*delete)(void *dataplane, struct cgn_map_request *request);
+};
+
+#endif

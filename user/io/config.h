@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The configuration file of design section 5: YAML, checked, with defaults filled in. Host byte order. */
+#ifndef CGN_CONFIG_H
+#define CGN_CONFIG_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "cgn/limits.h"
+
+struct config_prefix4 {		/* network is masked: host bits are zero */
+	uint32_t network;
+	uint8_t length;
+};
+
+struct config_interface {
+	char *name;
+	bool is_external;
+};
+
+struct config_pool {
+	char *name;
+	struct config_prefix4 *addresses;
+	unsigned addresses_count;
+	uint16_t first_port, last_port;		/* both inside; first_port is a multiple of 64 */
+	uint32_t block_size;
+};
+
+struct config_override {
+	struct config_prefix4 prefix;
+	uint32_t blocks, explicit_limit, reserve;
+};
+
+struct config_static {
+	uint8_t protocol;			/* IANA */
+	uint32_t internal4, external4;		/* host order */
+	uint16_t internal_port, external_port;
+};
+
+struct config_pcp {
+	uint32_t *listen4;			/* empty: every address of the internal interfaces */
+	unsigned listen4_count;
+	uint32_t lifetime_min_s, lifetime_max_s;
+	uint32_t error_short_s, error_long_s;
+	bool announce, map, peer, get;		/* opcodes served */
+	int nonce_policy;			/* enum cgn_nonce_policy */
+	uint32_t filters;
+};
+
+struct config {
+	struct config_interface *interfaces;
+	unsigned interfaces_count;
+	bool xdp_generic;
+	struct config_pool *pools;
+	unsigned pools_count;
+	struct config_prefix4 *subscriber_prefixes;
+	unsigned subscriber_prefixes_count;
+	uint32_t blocks, explicit_limit, reserve;
+	struct config_override *overrides;
+	unsigned overrides_count;
+	struct config_static *statics;
+	unsigned statics_count;
+	uint32_t udp_s, tcp_established_s, tcp_transitory_s, icmp_s;
+	uint32_t mappings_max, subscribers_max;
+	struct config_pcp pcp;
+	char *state_dir, *pin_dir, *control;
+};
+
+/* Reads and checks a file. On failure returns false and writes one line "FILE:LINE: what is wrong and what would be right"
+ * into error; *ret_config is untouched. The caller owns *ret_config. */
+bool config_load(const char *path, struct config **ret_config, char *error, size_t error_size);
+void config_free(struct config *config);	/* NULL is fine */
+
+/* External addresses of all pools together, in order of configuration. */
+uint32_t config_address_count(const struct config *config);
+
+#endif

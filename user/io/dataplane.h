@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The data plane as userspace sees it: pinned maps, pinned control programs, XDP programs on interfaces.
+ * Errors come as one line of text in struct dataplane_error, with the exit code of design section 5 in `code`. */
+#ifndef CGN_DATAPLANE_H
+#define CGN_DATAPLANE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "cgn/abi.h"
+#include "dataplane_ops.h"
+
+struct config;
+struct dataplane;	/* opaque */
+
+enum dataplane_exit { DATAPLANE_CONFIG = 1, DATAPLANE_KERNEL = 2, DATAPLANE_STATE = 3 };
+struct dataplane_error { int code; char text[512]; };
+
+enum dataplane_map {	/* X-free list: the names are those of the pins */
+	DP_MAPPINGS, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
+	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_MAP_COUNT,
+};
+
+/* The daemon's door: adopts the pins if they are of this boot, layout and configuration, else builds them fresh.
+ * *ret_fresh says which. Pins of another layout version are refused, never rebuilt. Needs CAP_BPF and CAP_NET_ADMIN.
+ * On failure returns NULL and nothing is left pinned that was not before. */
+struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, struct dataplane_error *error);
+/* The tools' door: existing pins only, never changes them. */
+struct dataplane *dataplane_open_existing(const char *pin_dir, struct dataplane_error *error);
+void dataplane_close(struct dataplane *dp);	/* pins stay; NULL is fine */
+
+/* Writes settings (timeouts, ranges, rules), pools and interfaces from the configuration. */
+bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
+
+/* Attaches the XDP program of one configured interface in this network namespace through libxdp, replacing only our own. */
+bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *interface, struct dataplane_error *error);
+/* Not attached is fine. */
+bool dataplane_detach(const struct config *config, const char *interface, struct dataplane_error *error);
+/* Is our program on this interface now? */
+bool dataplane_is_attached(const char *interface);
+/* Removes every pin below pin_dir, and the folder. Refused (DATAPLANE_STATE) while our programs are attached. */
+bool dataplane_purge(const struct config *config, struct dataplane_error *error);
+
+int dataplane_map_fd(const struct dataplane *dp, enum dataplane_map map);
+uint32_t dataplane_now_s(void);		/* the boot clock: CLOCK_MONOTONIC in seconds */
+
+/* Borrowed until dataplane_close(); shared memory that BPF writes: read single words, re-check state words. */
+const struct cgn_slot *dataplane_slots(const struct dataplane *dp, uint32_t *ret_count);
+const struct cgn_block *dataplane_blocks(const struct dataplane *dp, uint32_t *ret_count);
+const struct cgn_pool *dataplane_pools(const struct dataplane *dp, uint32_t *ret_count);
+bool dataplane_settings(const struct dataplane *dp, struct cgn_settings *ret_settings);
+bool dataplane_meta(const struct dataplane *dp, struct cgn_meta *ret_meta);
+bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_epoch_reason reason);
+
+/* One element; false if there is none. */
+bool dataplane_find_mapping(const struct dataplane *dp, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping);
+bool dataplane_find_explicit(const struct dataplane *dp, const struct cgn_explicit_key *key, struct cgn_explicit *ret_explicit);
+bool dataplane_find_subscriber(const struct dataplane *dp, const struct cgn_subscriber_key *key,
+			       struct cgn_subscriber *ret_subscriber);
+/* A consistent copy of a live slot; false if it is not live. */
+bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_slot *ret_slot);
+/* Sums of all CPUs. */
+bool dataplane_read_stats(const struct dataplane *dp, struct cgn_count ret_counts[CGN_VERDICT_COUNT]);
+
+/* The control programs. Return 0 or -errno; what came of it stands in the request. */
+int dataplane_map(void *dp, struct cgn_map_request *request);
+int dataplane_delete(void *dp, struct cgn_map_request *request);
+int dataplane_reap(struct dataplane *dp, const uint32_t *slots, uint32_t count, struct cgn_reap_request *ret_request);
+int dataplane_release(struct dataplane *dp, struct cgn_release_request *request);
+/* Slots of one subscriber in ascending order, with any of `origins`. Returns how many, or -errno; the caller frees *ret_slots. */
+int dataplane_list(struct dataplane *dp, const struct cgn_subscriber_key *subscriber, uint32_t origins, uint32_t **ret_slots);
+
+extern const struct dataplane_ops dataplane_bpf_ops;	/* its `dataplane` is a struct dataplane */
+
+const char *cgn_verdict_name(enum cgn_verdict verdict);
+const char *cgn_verdict_text(enum cgn_verdict verdict);
+
+#endif
