@@ -60,6 +60,7 @@ enum cgn_mapping_flag {		/* origin flags may stand together (RFC 6887 section 16
 	CGN_FILTERED = 1 << 4,	/* inbound packets must pass `filters` */
 	CGN_MANY_PEERS = 1 << 5,/* TCP: more remote peers than the mapping embeds */
 	CGN_DYING = 1 << 6,	/* being deleted: serves the packets that still find it, is never renewed */
+	CGN_RENEWED = 1 << 7,	/* flips with every renewal, so that a compare-and-swap of `word` sees it */
 	CGN_EXPLICIT = CGN_MAP | CGN_PEER | CGN_STATIC,
 	CGN_ORIGINS = CGN_EXPLICIT | CGN_IMPLICIT,
 };
@@ -101,9 +102,8 @@ struct cgn_mapping {
 	union cgn_mapping_word state;
 	__u32 expires_s;		/* end of the explicit lifetime; 0 if there is none, CGN_FOREVER if static */
 	__u32 synced_s;			/* when the slot's deadline was last written from here */
-	__u16 address_delta;		/* one's complement: internal address to external address */
-	__u16 port_delta;		/* the same for address and port: what a TCP or UDP checksum needs */
 	__u32 created_s;
+	__u32 reserved;
 	struct cgn_remote remote[2];	/* TCP only */
 };
 CGN_ASSERT_SIZE(struct cgn_mapping, 56);
@@ -143,6 +143,9 @@ struct cgn_subscriber_key {	/* NAT44: one internal address */
 };
 CGN_ASSERT_SIZE(struct cgn_subscriber_key, 24);
 
+/* Owner of the blocks that hold the operator's static mappings: no subscriber's address, so that they share blocks. */
+#define CGN_OPERATOR_REALM 0xff
+
 enum cgn_subscriber_state { CGN_SUBSCRIBER_LIVE, CGN_SUBSCRIBER_IDLE, CGN_SUBSCRIBER_GONE };
 
 struct cgn_subscriber {
@@ -153,12 +156,12 @@ struct cgn_subscriber {
 	__u32 explicit_limit;
 	__u32 explicit_used;	/* explicit mappings */
 	__u32 used[CGN_PROTOCOLS];	/* mappings */
-	__u32 implicit_limit;	/* mappings per protocol that packets may take: the quota less the reserve */
+	__u32 port_limit;	/* mappings per protocol: blocks_limit times the block size of the paired address */
 	__u32 block[CGN_SUBSCRIBER_BLOCKS_MAX];	/* index in `blocks` plus 1, 0 = none */
 	__u32 refused_quota;	/* packets and requests over quota */
 	__u32 refused_pool;	/* packets and requests that found no free port */
 	__u32 created_s;
-	__u32 reserved;
+	__u32 reserve;		/* ports per protocol kept for explicit mappings */
 };
 CGN_ASSERT_SIZE(struct cgn_subscriber, 184);
 
@@ -253,12 +256,9 @@ struct cgn_range {		/* contiguous external addresses */
 	__u32 reserved;
 };
 
-struct cgn_subscriber_rule {	/* first match wins; overrides stand before prefixes */
+/* First match wins; overrides stand before prefixes. Rule n admits subscribers with the limits of `templates` [n]. */
+struct cgn_subscriber_rule {
 	__u32 network, mask;	/* host order */
-	__u32 blocks_limit;
-	__u32 explicit_limit;
-	__u32 reserve;		/* ports per protocol kept for explicit mappings */
-	__u32 reserved;
 };
 
 /* Value of `settings` [0]: what the daemon tells the programs; may change while packets flow. */
@@ -298,6 +298,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_HAIRPIN,			"hairpin",		"translated twice, internal to internal (RFC 4787 REQ-9)") \
 	X(CGN_NEIGHBOUR_UNKNOWN,	"neighbour-unknown",	"translated and given to the kernel, which resolves the next hop") \
 	X(CGN_LOCAL,			"local",		"for this box: given to the kernel as it came") \
+	X(CGN_FORWARDING_OFF,		"forwarding-off",	"IPv4 forwarding is off on the interface: given to the kernel, which keeps only what is local") \
 	X(CGN_CONTROL,			"control",		"ARP, neighbour discovery, link control: given to the kernel") \
 	X(CGN_DROP_SHORT,		"drop-short",		"ends inside a header") \
 	X(CGN_DROP_NOT_IP,		"drop-not-ip",		"neither IP nor ARP") \
@@ -354,6 +355,7 @@ enum cgn_request_flag {
 };
 
 /* In and out of control_map() and control_delete(). `out` fields are defined for CGN_OK only, except where said. */
+/* Control programs read and write their request as the context of BPF_PROG_RUN. */
 struct cgn_map_request {
 	struct cgn_internal internal;
 	struct cgn_external suggested;	/* address 0.0.0.0 or port 0: no wish */

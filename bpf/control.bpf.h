@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the daemon may ask: the SEC("syscall") side of the allocator. Requests and the reaper may run at once, beside packets on
+ * all CPUs; two requests for the same internal endpoint may not (the daemon is one thread). */
+#ifndef CGN_CONTROL_BPF_H
+#define CGN_CONTROL_BPF_H
+#include "mapping.bpf.h"
+
+static __always_inline void explicit_key(struct cgn_explicit_key *key, const struct cgn_internal *internal, __u8 opcode)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->internal = *internal;
+	key->opcode = opcode;
+}
+
+static __always_inline __u32 remaining_s(__u32 expires_s, __u32 now_s)
+{
+	if (expires_s == CGN_FOREVER)
+		return CGN_FOREVER;
+	return expires_s > now_s ? expires_s - now_s : 0;
+}
+
+static __always_inline bool nonce_is_same(const struct cgn_explicit *explicit_mapping, const struct cgn_map_request *request)
+{
+	const __u32 *a = (const void *)explicit_mapping->nonce, *b = (const void *)request->nonce;
+
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2])) == 0;
+}
+
+static __always_inline bool client_is_same(const struct cgn_explicit *explicit_mapping, const struct cgn_map_request *request)
+{
+	const __u32 *a = (const void *)explicit_mapping->client6, *b = (const void *)request->client6;
+
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0;
+}
+
+/* RFC 6887 section 11.3, simple threat model, and the relaxed policies. */
+static __always_inline bool nonce_permits(const struct cgn_explicit *explicit_mapping, const struct cgn_map_request *request)
+{
+	if (request->nonce_policy == CGN_NONCE_OFF)
+		return true;
+	if (request->nonce_policy == CGN_NONCE_SAME_SOURCE && client_is_same(explicit_mapping, request))
+		return true;
+	return nonce_is_same(explicit_mapping, request);
+}
+
+/* With PREFER_FAILURE nothing but the suggested endpoint will do; parts that were not suggested are free. */
+static __always_inline bool suggestion_is_met(const struct cgn_map_request *request, const struct cgn_external *external)
+{
+	__u32 address = load_u32(request->suggested.addr4);
+
+	if (!(request->flags & CGN_PREFER_FAILURE))
+		return true;
+	return (!address || address == load_u32(external->addr4)) &&
+	       (!request->suggested.port || request->suggested.port == external->port);
+}
+
+/* Renewal: endpoint stays, lifetime is set anew, the client's address is remembered. */
+__noinline int control_renew(struct cgn_map_request *request, struct cgn_explicit_key *key)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_mapping seen, *mapping;
+	struct cgn_explicit *known;
+	__u32 now_s = clock_now_s();
+
+	if (!request || !key || !settings)
+		return CGN_BUSY;
+	known = bpf_map_lookup_elem(&explicit, key);
+	if (!known)
+		return CGN_BUSY;
+	if (!nonce_permits(known, request)) {
+		request->lifetime_s = remaining_s(known->expires_s, now_s);
+		return CGN_NONCE_MISMATCH;
+	}
+	mapping = map_mapping(&request->internal);
+	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
+		return CGN_BUSY;
+	if (seen.state.flags & CGN_DYING || known->slot != seen.slot || known->generation != seen.state.generation)
+		return CGN_BUSY;
+	if (!suggestion_is_met(request, &seen.external))
+		return CGN_CANNOT_PROVIDE;
+	seen.expires_s = now_s + request->lifetime_s;
+	mapping->expires_s = seen.expires_s;
+	if (!mapping_change_flags(mapping, seen.state.generation, CGN_MAP, 0))
+		return CGN_BUSY;
+	known->expires_s = seen.expires_s;
+	__builtin_memcpy(known->client6, request->client6, sizeof(known->client6));
+	known->client_port = request->client_port;
+	slot_update(seen.slot, seen.state.generation, mapping_deadline_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
+	request->external = seen.external;
+	request->created = 0;
+	return CGN_OK;
+}
+
+static __always_inline void explicit_place(struct cgn_explicit_key *key, __u32 slot, __u16 generation)
+{
+	struct cgn_explicit *entry = bpf_map_lookup_elem(&explicit, key);
+
+	if (!entry)
+		return;
+	entry->generation = generation;
+	cgn_barrier();
+	entry->slot = slot;
+}
+
+/* MAP for an endpoint that packets mapped already: the flag and a lifetime join it, the external endpoint stays.
+ * CGN_NOT_FOUND: there is no such mapping. */
+__noinline int control_adopt(struct cgn_map_request *request, struct cgn_explicit_key *key)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_mapping seen, *mapping;
+
+	if (!request || !key || !settings)
+		return CGN_BUSY;
+	mapping = map_mapping(&request->internal);
+	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
+		return CGN_NOT_FOUND;
+	if (seen.state.flags & CGN_DYING || request->origin == CGN_STATIC)
+		return CGN_BUSY;
+	if (!suggestion_is_met(request, &seen.external))
+		return CGN_CANNOT_PROVIDE;
+	seen.expires_s = clock_now_s() + request->lifetime_s;
+	mapping->expires_s = seen.expires_s;	/* before the flag: nobody may see MAP with an old expiry */
+	if (!mapping_change_flags(mapping, seen.state.generation, CGN_MAP, CGN_IMPLICIT))
+		return CGN_BUSY;
+	seen.state.flags = (seen.state.flags & (__u16)~CGN_IMPLICIT) | CGN_MAP;
+	mapping_mark_explicit(seen.slot, true);
+	slot_update(seen.slot, seen.state.generation, mapping_deadline_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
+	explicit_place(key, seen.slot, seen.state.generation);
+	request->external = seen.external;
+	return CGN_OK;
+}
+
+__noinline int control_create(struct cgn_map_request *request, struct cgn_explicit_key *key)
+{
+	struct cgn_new new = {};
+	int status;
+
+	if (!request || !key)
+		return CGN_BUSY;
+	new.internal = request->internal;
+	new.suggested = request->suggested;
+	new.origin = request->origin;
+	new.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : clock_now_s() + request->lifetime_s;
+	new.prefer_failure = request->flags & CGN_PREFER_FAILURE ? 1 : 0;
+	status = mapping_create(&new);
+	if (status != CGN_OK)
+		return status;
+	if (new.existed)
+		return CGN_BUSY;	/* a packet was quicker: asked again, it will be adopted */
+	explicit_place(key, new.slot, new.generation);
+	request->external = new.external;
+	return CGN_OK;
+}
+
+/* The static mapping answers for the operator: its endpoint, for ever, and the nonce is not kept (RFC 6887 section 11.3).
+ * CGN_NOT_FOUND: there is none. */
+__noinline int control_answer_static(struct cgn_map_request *request)
+{
+	struct cgn_mapping seen, *mapping;
+
+	if (!request)
+		return CGN_BUSY;
+	mapping = map_mapping(&request->internal);
+	if (!mapping || !mapping_copy(mapping, &request->internal, &seen) || !(seen.state.flags & CGN_STATIC))
+		return CGN_NOT_FOUND;
+	if (!suggestion_is_met(request, &seen.external))
+		return CGN_CANNOT_PROVIDE;
+	if (request->origin == CGN_STATIC && (load_u32(request->suggested.addr4) != load_u32(seen.external.addr4) ||
+					      request->suggested.port != seen.external.port))
+		return CGN_CANNOT_PROVIDE;
+	request->external = seen.external;
+	request->lifetime_s = CGN_FOREVER;
+	request->created = 0;
+	return CGN_OK;
+}
+
+/* Enters nonce, client and expiry; the place follows when it is known. */
+__noinline int explicit_enter(struct cgn_map_request *request, struct cgn_explicit_key *key)
+{
+	struct cgn_explicit entry = {};
+	__u32 now_s = clock_now_s();
+
+	if (!request || !key)
+		return CGN_BUSY;
+	__builtin_memcpy(entry.nonce, request->nonce, sizeof(entry.nonce));
+	__builtin_memcpy(entry.client6, request->client6, sizeof(entry.client6));
+	entry.client_port = request->client_port;
+	entry.created_s = now_s;
+	entry.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : now_s + request->lifetime_s;
+	entry.slot = PORT_NONE;
+	return bpf_map_update_elem(&explicit, key, &entry, BPF_NOEXIST) ? CGN_TABLE_FULL : CGN_OK;
+}
+
+/* One more explicit mapping against the subscriber's quota. */
+__noinline int explicit_admit(struct cgn_map_request *request)
+{
+	struct cgn_subscriber *subscriber;
+	struct cgn_subscriber_key key;
+	int status;
+
+	if (!request)
+		return CGN_BUSY;
+	subscriber_from_internal(&key, &request->internal);
+	status = subscriber_apply_rule(&key);
+	if (status != CGN_OK)
+		return status;
+	subscriber = subscriber_get(&key, &status);
+	if (!subscriber)
+		return status;
+	if (subscriber_take_explicit(subscriber))
+		return CGN_OK;
+	__sync_fetch_and_add(&subscriber->refused_quota, 1);
+	return CGN_QUOTA;
+}
+
+static __always_inline void explicit_dismiss(const struct cgn_internal *internal)
+{
+	struct cgn_subscriber_key key;
+	struct cgn_subscriber *subscriber;
+
+	subscriber_from_internal(&key, internal);
+	subscriber = map_subscriber(&key);
+	if (subscriber)
+		subscriber_give_explicit(subscriber);
+}
+
+/* Creation: quota, then nonce and expiry, then the mapping; taken back in reverse if no port is to be had. */
+static __always_inline int control_add(struct cgn_map_request *request, struct cgn_explicit_key *key)
+{
+	int status;
+
+	if (!request || !key)
+		return CGN_BUSY;
+	if (request->origin != CGN_STATIC) {
+		status = explicit_admit(request);
+		if (status != CGN_OK)
+			return status;
+	}
+	status = explicit_enter(request, key);
+	if (status == CGN_OK) {
+		status = control_adopt(request, key);
+		if (status == CGN_NOT_FOUND)
+			status = control_create(request, key);
+		if (status != CGN_OK)
+			bpf_map_delete_elem(&explicit, key);
+	}
+	if (status != CGN_OK && request->origin != CGN_STATIC)
+		explicit_dismiss(&request->internal);
+	request->created = status == CGN_OK;
+	return status;
+}
+
+/* Creates or renews. */
+static __always_inline int control_map_request(struct cgn_map_request *request)
+{
+	struct cgn_explicit_key key;
+	int index, status;
+
+	if (!request)
+		return CGN_BAD_REQUEST;
+	index = protocol_index(request->internal.protocol);
+	if (index < 0 || !request->internal.port || (request->origin != CGN_MAP && request->origin != CGN_STATIC))
+		return CGN_BAD_REQUEST;
+	status = control_answer_static(request);
+	if (status != CGN_NOT_FOUND)
+		return status;
+	explicit_key(&key, &request->internal, request->origin);
+	if (bpf_map_lookup_elem(&explicit, &key))
+		return control_renew(request, &key);
+	return control_add(request, &key);
+}
+
+/* What ends with the explicit part: the mapping, or only its flag if packets keep it alive (RFC 6887 section 15).
+ * CGN_OK with *remaining_s; CGN_BUSY: changed meanwhile, nothing done. */
+static __always_inline int explicit_end(struct cgn_mapping *mapping, const struct cgn_internal *internal,
+					struct cgn_mapping *seen, __u32 now_s, __u32 *ret_remaining_s)
+{
+	struct cgn_settings *settings = map_settings();
+	__u32 idle_until_s;
+	__u16 flags;
+
+	if (!settings)
+		return CGN_BUSY;
+	idle_until_s = seen->state.last_outbound_s ? seen->state.last_outbound_s + mapping_idle_s(settings, seen) : 0;
+	if (idle_until_s <= now_s || seen->state.flags & CGN_STATIC) {
+		*ret_remaining_s = 0;
+		return mapping_end(mapping, internal, seen);
+	}
+	flags = (seen->state.flags & (__u16)~CGN_EXPLICIT) | CGN_IMPLICIT;
+	if (!mapping_change_flags(mapping, seen->state.generation, CGN_IMPLICIT, CGN_EXPLICIT))
+		return CGN_BUSY;
+	mapping->expires_s = 0;
+	mapping_mark_explicit(seen->slot, false);
+	slot_update(seen->slot, seen->state.generation, idle_until_s, (__u8)(flags & CGN_ORIGINS));
+	*ret_remaining_s = idle_until_s - now_s;
+	return CGN_OK;
+}
+
+static __always_inline void explicit_forget(struct cgn_explicit_key *key)
+{
+	if (!bpf_map_delete_elem(&explicit, key) && key->opcode != CGN_STATIC)
+		explicit_dismiss(&key->internal);
+}
+
+__noinline int control_delete_request(struct cgn_map_request *request)
+{
+	struct cgn_explicit_key key;
+	struct cgn_mapping seen;
+	struct cgn_mapping *mapping;
+	struct cgn_explicit *known;
+	__u32 now_s = clock_now_s(), remaining = 0;
+	int status;
+
+	if (!request)
+		return CGN_BAD_REQUEST;
+	explicit_key(&key, &request->internal, request->origin);
+	known = bpf_map_lookup_elem(&explicit, &key);
+	if (!known)
+		return map_mapping(&request->internal) ? CGN_NOT_ALLOWED : CGN_NOT_FOUND;
+	if (request->origin != CGN_STATIC && !nonce_permits(known, request)) {
+		request->lifetime_s = remaining_s(known->expires_s, now_s);
+		return CGN_NONCE_MISMATCH;
+	}
+	mapping = map_mapping(&request->internal);
+	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
+		return CGN_BUSY;
+	if (known->slot != seen.slot || known->generation != seen.state.generation)
+		return CGN_BUSY;
+	request->external = seen.external;
+	status = explicit_end(mapping, &request->internal, &seen, now_s, &remaining);
+	if (status != CGN_OK)
+		return status;
+	explicit_forget(&key);
+	request->lifetime_s = remaining;
+	return CGN_OK;
+}
+
+/* ---- expiry ---- */
+
+enum reaped { REAP_BUSY, REAP_KEPT, REAP_DELETED, REAP_DEMOTED };
+
+__noinline int reap_slot(__u32 slot_index)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_slot *slot = map_slot(slot_index);
+	struct cgn_explicit_key key;
+	struct cgn_mapping seen;
+	struct cgn_mapping *mapping;
+	union cgn_slot_word word;
+	__u32 now_s = clock_now_s(), deadline_s, remaining;
+
+	if (!settings || !slot)
+		return REAP_KEPT;
+	word.word = cgn_read_once(slot->state.word);
+	if (word.state != CGN_SLOT_LIVE)
+		return REAP_KEPT;
+	explicit_key(&key, &slot->internal, CGN_MAP);
+	mapping = map_mapping(&key.internal);
+	if (!mapping || !mapping_copy(mapping, &key.internal, &seen))
+		return REAP_BUSY;
+	if (seen.slot != slot_index || seen.state.generation != word.generation || seen.state.flags & CGN_DYING)
+		return REAP_BUSY;
+	deadline_s = mapping_deadline_s(settings, &seen);
+	if (seen.state.flags & CGN_MAP && seen.expires_s <= now_s) {
+		if (explicit_end(mapping, &key.internal, &seen, now_s, &remaining) != CGN_OK)
+			return REAP_BUSY;
+		explicit_forget(&key);
+		return remaining ? REAP_DEMOTED : REAP_DELETED;
+	}
+	if (deadline_s > now_s) {
+		slot_update(slot_index, word.generation, deadline_s, word.flags);
+		return REAP_KEPT;
+	}
+	return mapping_end(mapping, &key.internal, &seen) == CGN_OK ? REAP_DELETED : REAP_BUSY;
+}
+
+static long reap_step(__u32 step, struct cgn_reap_request *request)
+{
+	__u32 *slot = bpf_map_lookup_elem(&batch, &step);
+
+	if (!slot || step >= request->count)
+		return 1;
+	switch (reap_slot(*slot)) {
+	case REAP_DELETED:
+		request->deleted++;
+		break;
+	case REAP_DEMOTED:
+		request->demoted++;
+		break;
+	case REAP_KEPT:
+		request->kept++;
+		break;
+	default:
+		request->busy++;
+	}
+	return 0;
+}
+
+/* ---- giving back what is empty ---- */
+
+static __always_inline bool block_is_empty(const struct cgn_block *block)
+{
+	__u64 any = 0;
+	__u32 index, word;
+
+	for (index = 0; index < CGN_PROTOCOLS; index++)
+		for (word = 0; word < CGN_BLOCK_WORDS; word++)
+			any |= cgn_read_once(block->used[index][word]);
+	return !any;
+}
+
+/* Takes one empty block from its subscriber; see port_block.bpf.h for the race with packets. */
+__noinline int release_block(struct cgn_subscriber_key *key, __u32 position)
+{
+	struct cgn_subscriber *subscriber;
+	struct cgn_block *block;
+	struct cgn_pool *pool;
+	__u32 number;
+
+	if (!key || position >= CGN_SUBSCRIBER_BLOCKS_MAX)
+		return 0;
+	subscriber = map_subscriber(key);
+	if (!subscriber)
+		return 0;
+	number = cgn_read_once(subscriber->block[position]);
+	block = number ? map_block(number - 1) : NULL;
+	pool = block ? map_pool(block->address) : NULL;
+	if (!pool || !block_is_empty(block) || !subscriber_is_same(&block->owner, key))
+		return 0;
+	if (__sync_val_compare_and_swap(&block->state, CGN_BLOCK_LIVE, CGN_BLOCK_RELEASING) != CGN_BLOCK_LIVE)
+		return 0;
+	if (!block_is_empty(block)) {
+		__sync_val_compare_and_swap(&block->state, CGN_BLOCK_RELEASING, CGN_BLOCK_LIVE);
+		return 0;
+	}
+	__sync_val_compare_and_swap(&subscriber->block[position], number, 0);
+	block_free(block, number - 1, pool, clock_now_s());
+	return 1;
+}
+
+static long release_step(__u32 step, struct cgn_release_request *request)
+{
+	request->released += (__u32)release_block(&request->subscriber, step);
+	return 0;
+}
+
+/* A subscriber without blocks is marked idle, and deleted once the rest time went by without a packet. */
+static __always_inline void subscriber_retire(struct cgn_release_request *request, __u32 rest_s)
+{
+	struct cgn_subscriber *subscriber = map_subscriber(&request->subscriber);
+	__u32 now_s = clock_now_s(), state;
+
+	if (!subscriber || subscriber_has_blocks(subscriber))
+		return;
+	state = cgn_read_once(subscriber->state);
+	if (state == CGN_SUBSCRIBER_LIVE) {
+		subscriber->idle_since_s = now_s;
+		__sync_val_compare_and_swap(&subscriber->state, CGN_SUBSCRIBER_LIVE, CGN_SUBSCRIBER_IDLE);
+		return;
+	}
+	/* never sooner than 2 s: by then every program that saw it live has ended */
+	if (now_s - subscriber->idle_since_s < (rest_s > 2 ? rest_s : 2))
+		return;
+	if (__sync_val_compare_and_swap(&subscriber->state, CGN_SUBSCRIBER_IDLE, CGN_SUBSCRIBER_GONE) != CGN_SUBSCRIBER_IDLE)
+		return;
+	if (!subscriber_has_blocks(subscriber)) {
+		bpf_map_delete_elem(&subscribers, &request->subscriber);
+		request->gone = 1;
+	} else {
+		__sync_lock_test_and_set(&subscriber->state, CGN_SUBSCRIBER_LIVE);
+	}
+}
+
+/* ---- listing ---- */
+
+struct list_walk {
+	struct cgn_subscriber_key owner;
+	__u64 candidates;
+	__u32 origins;
+	__u32 position;		/* (block position * protocols + protocol) * words + word; one beyond the one in `candidates` */
+	__u32 slot_base;	/* of bit 0 of `candidates` */
+	__u32 count;
+};
+
+#define LIST_POSITIONS (CGN_SUBSCRIBER_BLOCKS_MAX * CGN_PROTOCOLS * CGN_BLOCK_WORDS)
+
+/* One step: the next word of the bitmaps, or one slot of the current word. Stops before a word that may not fit. */
+static long list_step(__u32 step, struct list_walk *walk)
+{
+	struct cgn_subscriber *subscriber;
+	struct cgn_block *block;
+	struct cgn_slot *slot;
+	__u32 position, number, index, word, bit, *to;
+
+	if (walk->candidates) {
+		bit = lowest_bit(walk->candidates) & 63;
+		walk->candidates &= walk->candidates - 1;
+		slot = map_slot(walk->slot_base + bit);
+		if (!slot || slot->state.state != CGN_SLOT_LIVE || !(slot->state.flags & walk->origins))
+			return 0;
+		to = bpf_map_lookup_elem(&batch, &walk->count);
+		if (!to)
+			return 1;
+		*to = walk->slot_base + bit;
+		walk->count++;
+		return 0;
+	}
+	position = walk->position;
+	if (position >= LIST_POSITIONS || walk->count > CGN_BATCH_MAX - 64)
+		return 1;
+	walk->position++;
+	word = position % CGN_BLOCK_WORDS;
+	index = position / CGN_BLOCK_WORDS % CGN_PROTOCOLS;
+	subscriber = map_subscriber(&walk->owner);
+	number = position / (CGN_BLOCK_WORDS * CGN_PROTOCOLS);
+	cgn_forget(index);
+	cgn_forget(number);
+	if (!subscriber || number >= CGN_SUBSCRIBER_BLOCKS_MAX || index >= CGN_PROTOCOLS)
+		return 1;
+	number = cgn_read_once(subscriber->block[number]);
+	block = number ? map_block(number - 1) : NULL;
+	if (!block) {	/* no block here: on to the next one */
+		walk->position = (position / (CGN_BLOCK_WORDS * CGN_PROTOCOLS) + 1) * CGN_BLOCK_WORDS * CGN_PROTOCOLS;
+		return 0;
+	}
+	walk->slot_base = CGN_SLOT(block->address, index, block->first_port + word * 64);
+	walk->candidates = walk->origins & CGN_IMPLICIT ? block->used[index][word] : block->explicit_ports[index][word];
+	return 0;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The way out: next hop, time to live, Ethernet header, redirect. */
+#ifndef CGN_EMIT_BPF_H
+#define CGN_EMIT_BPF_H
+#include "maps.bpf.h"
+#include "clock.bpf.h"
+#include "packet.h"
+#include "checksum.h"
+
+#ifndef AF_INET
+#define AF_INET 2
+#define AF_INET6 10
+#endif
+
+enum route_kind { ROUTE_OK, ROUTE_LOCAL, ROUTE_FORWARDING_OFF, ROUTE_NEIGHBOUR_UNKNOWN, ROUTE_NONE, ROUTE_TOO_BIG };
+
+/* Asks the kernel: 110 to 130 ns, nearly half of a redirect, therefore cached by route_find(). */
+__noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destination_be, __u32 source_be)
+{
+	struct bpf_fib_lookup fib = {};
+	long result;
+	int i;
+
+	if (!hop)
+		return ROUTE_NONE;
+	fib.family = AF_INET;
+	fib.ipv4_dst = destination_be;
+	fib.ipv4_src = source_be;
+	fib.ifindex = ctx->ingress_ifindex;
+	result = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (result == BPF_FIB_LKUP_RET_NOT_FWDED)
+		return ROUTE_LOCAL;
+	if (result == BPF_FIB_LKUP_RET_FWD_DISABLED)
+		return ROUTE_FORWARDING_OFF;
+	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
+		return ROUTE_NEIGHBOUR_UNKNOWN;
+	if (result != BPF_FIB_LKUP_RET_SUCCESS)
+		return ROUTE_NONE;
+	hop->destination = destination_be;
+	hop->ifindex = fib.ifindex;
+	for (i = 0; i < 3; i++) {
+		hop->destination_mac[i] = ((__u16 *)fib.dmac)[i];
+		hop->source_mac[i] = ((__u16 *)fib.smac)[i];
+	}
+	hop->mtu = fib.mtu_result;
+	hop->until_jiffies = bpf_jiffies64() + clock_hz;
+	return ROUTE_OK;
+}
+
+/* The next hop of a destination, NULL only if the map is not there. */
+static __always_inline struct next_hop *route_hop(__u32 destination_be)
+{
+	__u32 key = (destination_be * 0x9e3779b1u) >> 20;	/* 4096 entries */
+
+	return bpf_map_lookup_elem(&next_hops, &key);
+}
+
+/* Where a packet of this length goes; `source_be` matters for policy routing only. What the kernel said serves one second. */
+static __always_inline int route_find(struct xdp_md *ctx, struct next_hop *hop, __u32 destination_be, __u32 source_be, __u32 total_len)
+{
+	int kind;
+
+	if (hop->destination != destination_be || hop->until_jiffies < bpf_jiffies64()) {
+		kind = route_ask(ctx, hop, destination_be, source_be);
+		if (kind != ROUTE_OK)
+			return kind;
+	}
+	return hop->mtu && total_len > hop->mtu ? ROUTE_TOO_BIG : ROUTE_OK;
+}
+
+static __always_inline enum cgn_verdict route_verdict(int kind)
+{
+	if (kind == ROUTE_LOCAL)
+		return CGN_LOCAL;
+	if (kind == ROUTE_FORWARDING_OFF)
+		return CGN_FORWARDING_OFF;
+	return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+}
+
+static __always_inline void ttl_decrement(struct iphdr *ip)
+{
+	__u16 *word = (void *)&ip->ttl;		/* TTL and protocol share a 16-bit word */
+	__u16 before = *word;
+
+	ip->ttl--;
+	ip->check = checksum_update(ip->check, checksum_delta16(before, *word));
+}
+
+/* Sends a translated packet. The kernel decrements the time to live itself of what it gets to forward. */
+static __always_inline enum cgn_verdict
+emit_translated(struct xdp_md *ctx, struct packet *pkt, int kind, const struct next_hop *hop, __u32 side, enum cgn_verdict verdict)
+{
+	struct ethhdr *eth;
+	__u16 *mac;
+	int i;
+
+	if (kind == ROUTE_NEIGHBOUR_UNKNOWN)
+		return CGN_NEIGHBOUR_UNKNOWN;
+	eth = (void *)pkt->ip - sizeof(*eth);
+	ttl_decrement(pkt->ip);
+	mac = (void *)eth;
+	for (i = 0; i < 3; i++) {
+		mac[i] = hop->destination_mac[i];
+		mac[i + 3] = hop->source_mac[i];
+	}
+	if (pkt->vlan_len) {	/* routed: the tags of the ingress stay behind */
+		eth->h_proto = bpf_htons(ETH_P_IP);
+		if (bpf_xdp_adjust_head(ctx, (int)pkt->vlan_len))
+			return CGN_DROP_REWRITE;
+	}
+	if (bpf_redirect_map(&tx_ports, CGN_TX_KEY(side, hop->ifindex), XDP_DROP) != XDP_REDIRECT)
+		return CGN_DROP_NO_EGRESS;
+	return verdict;
+}
+
+/* Counts a verdict; what XDP does with the packet follows from it alone. */
+static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict verdict)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	map_count(verdict, (__u64)(end - data));
+	switch (verdict) {
+	case CGN_OUTBOUND:
+	case CGN_INBOUND:
+	case CGN_HAIRPIN:
+		return XDP_REDIRECT;
+	case CGN_NEIGHBOUR_UNKNOWN:
+	case CGN_LOCAL:
+	case CGN_CONTROL:
+	case CGN_FORWARDING_OFF:
+		return XDP_PASS;
+	default:
+		return XDP_DROP;
+	}
+}
+
+#endif

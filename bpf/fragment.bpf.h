@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Fragments (RFC 4787 REQ-14): the first one has the ports and leaves word of its new addresses; the others follow it. */
+#ifndef CGN_FRAGMENT_BPF_H
+#define CGN_FRAGMENT_BPF_H
+#include "emit.bpf.h"
+#include "rewrite.h"
+
+static __always_inline void fragment_key(struct cgn_fragment_key *key, const struct iphdr *ip, __u32 side)
+{
+	store_u32(key->source4, ip->saddr);
+	store_u32(key->destination4, ip->daddr);
+	key->id = ip->id;
+	key->protocol = ip->protocol;
+	key->side = (__u8)side;
+}
+
+/* Called with the packet as it came. */
+__noinline int fragment_remember(struct cgn_fragment_key *key, __u32 source_be, __u32 destination_be, __u32 egress_side)
+{
+	struct cgn_fragment fragment = {};
+
+	if (!key)
+		return 0;
+	store_u32(fragment.source4, source_be);
+	store_u32(fragment.destination4, destination_be);
+	fragment.seen_s = clock_now_s();
+	fragment.egress_side = egress_side;
+	return (int)bpf_map_update_elem(&fragments, key, &fragment, BPF_ANY);
+}
+
+__noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
+{
+	struct cgn_fragment *found, fragment;
+	struct cgn_fragment_key key;
+	enum cgn_verdict verdict;
+	struct packet pkt;
+	struct next_hop *hop;
+	int kind;
+
+	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
+		return CGN_DROP_FRAGMENT;
+	fragment_key(&key, pkt.ip, side);
+	found = bpf_map_lookup_elem(&fragments, &key);
+	if (!found)
+		return CGN_DROP_FRAGMENT;
+	fragment = *found;
+	if (clock_now_s() - fragment.seen_s > CGN_FRAGMENT_S)
+		return CGN_DROP_FRAGMENT;
+	if (pkt.ip->ttl <= 1)
+		return CGN_DROP_TTL;
+	hop = route_hop(load_u32(fragment.destination4));
+	if (!hop)
+		return CGN_DROP_NOT_READY;
+	kind = route_find(ctx, hop, load_u32(fragment.destination4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
+		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	rewrite_ip_source(pkt.ip, load_u32(fragment.source4));
+	rewrite_ip_destination(pkt.ip, load_u32(fragment.destination4));
+	verdict = side == CGN_EXTERNAL_SIDE ? CGN_INBOUND :
+		  fragment.egress_side == CGN_INTERNAL_SIDE ? CGN_HAIRPIN : CGN_OUTBOUND;
+	return emit_translated(ctx, &pkt, kind, hop, fragment.egress_side & 1, verdict);
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ICMP errors about translated flows (RFC 5508 section 4.2): outer header, embedded packet and its transport header.
+ * They make no mapping, refresh none and end none. */
+#ifndef CGN_ICMP_BPF_H
+#define CGN_ICMP_BPF_H
+#include "emit.bpf.h"
+#include "translate.bpf.h"
+
+static __always_inline bool icmp_parse(struct xdp_md *ctx, struct packet *pkt, struct packet_inner *inner)
+{
+	return packet_parse(pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) == CGN_NEXT && pkt->kind != PACKET_IPV6 &&
+	       packet_parse_transport(pkt) == CGN_NEXT && pkt->kind == PACKET_ICMP_ERROR &&
+	       packet_parse_inner(pkt, inner) == CGN_NEXT;
+}
+
+/* The internal endpoint of a packet that we sent out, as the error's embedded source shows it. */
+static __always_inline enum cgn_verdict
+icmp_inner_source(const struct cgn_settings *settings, const struct packet *pkt, const struct packet_inner *inner,
+		  struct cgn_internal *internal)
+{
+	int address;
+
+	if (inner->ip->saddr != pkt->ip->daddr)
+		return CGN_DROP_ICMP_NO_MAPPING;
+	address = address_index(settings, bpf_ntohl(inner->ip->saddr));
+	if (address < 0 || inbound_endpoint(CGN_SLOT(address, inner->protocol_index, inner->source_port), internal) != CGN_NEXT)
+		return CGN_DROP_ICMP_NO_MAPPING;
+	return CGN_NEXT;
+}
+
+/* From outside, about a packet that went out (RFC 5508 REQ-4). */
+__noinline int icmp_error_inbound(struct xdp_md *ctx)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_internal internal;
+	struct packet_inner inner;
+	enum cgn_verdict verdict;
+	struct packet pkt;
+	struct next_hop *hop;
+	int kind;
+
+	if (!settings)
+		return CGN_DROP_NOT_READY;
+	if (!icmp_parse(ctx, &pkt, &inner))
+		return CGN_DROP_ICMP_INNER;
+	verdict = icmp_inner_source(settings, &pkt, &inner, &internal);
+	if (verdict != CGN_NEXT)
+		return verdict;
+	if (pkt.ip->ttl <= 1)
+		return CGN_DROP_TTL;
+	hop = route_hop(load_u32(internal.addr4));
+	if (!hop)
+		return CGN_DROP_NOT_READY;
+	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
+		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	rewrite_inner(&pkt, &inner, load_u32(internal.addr4), internal.port, true);
+	rewrite_ip_destination(pkt.ip, load_u32(internal.addr4));
+	return emit_translated(ctx, &pkt, kind, hop, CGN_INTERNAL_SIDE, CGN_INBOUND);
+}
+
+/* From inside, about a packet that came in (RFC 5508 REQ-5), or that came by hairpin (REQ-7). */
+__noinline int icmp_error_outbound(struct xdp_md *ctx)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_internal internal, target = {};
+	struct cgn_mapping seen, *mapping;
+	struct packet_inner inner;
+	enum cgn_verdict verdict;
+	struct packet pkt;
+	struct next_hop *hop;
+	__u32 destination;
+	bool is_hairpin;
+	int kind;
+
+	if (!settings)
+		return CGN_DROP_NOT_READY;
+	if (!icmp_parse(ctx, &pkt, &inner))
+		return CGN_DROP_ICMP_INNER;
+	internal_from_ipv4(&internal, inner.ip->daddr, inner.destination_port, inner.ip->protocol);
+	mapping = map_mapping(&internal);
+	if (!mapping || !mapping_copy(mapping, &internal, &seen))
+		return CGN_DROP_ICMP_NO_MAPPING;
+	if (pkt.ip->ttl <= 1)
+		return CGN_DROP_TTL;
+	destination = pkt.ip->daddr;
+	is_hairpin = address_index(settings, bpf_ntohl(destination)) >= 0;
+	if (is_hairpin) {
+		verdict = icmp_inner_source(settings, &pkt, &inner, &target);
+		if (verdict != CGN_NEXT)
+			return verdict;
+		destination = load_u32(target.addr4);
+	}
+	hop = route_hop(destination);
+	if (!hop)
+		return CGN_DROP_NOT_READY;
+	kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
+		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	rewrite_inner(&pkt, &inner, load_u32(seen.external.addr4), seen.external.port, false);
+	rewrite_ip_source(pkt.ip, load_u32(seen.external.addr4));
+	if (is_hairpin) {
+		rewrite_inner(&pkt, &inner, destination, target.port, true);
+		rewrite_ip_destination(pkt.ip, destination);
+	}
+	return emit_translated(ctx, &pkt, kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE,
+			       is_hairpin ? CGN_HAIRPIN : CGN_OUTBOUND);
+}
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The life of a mapping, the same for packets and for PCP: bit, mapping, slot on the way in; slot, mapping, slot, bit on the way
+ * out. At no instant do two internal endpoints hold one external port. */
+#ifndef CGN_MAPPING_BPF_H
+#define CGN_MAPPING_BPF_H
+#include "maps.bpf.h"
+#include "endpoint.h"
+#include "clock.bpf.h"
+#include "subscriber.bpf.h"
+#include "port_block.bpf.h"
+
+#define MAPPING_RETRIES 3
+
+/* What mapping_create() is asked and answers. */
+struct cgn_new {
+	struct cgn_internal internal;
+	struct cgn_external suggested;	/* port 0: no wish */
+	struct cgn_external external;	/* out: the mapping's, be it ours or the winner's of a race */
+	__u32 slot;			/* out */
+	__u32 expires_s;
+	__u16 generation;		/* out */
+	__u16 origin;			/* cgn_mapping_flag */
+	__u8 prefer_failure;
+	__u8 existed;			/* out: another CPU made it first */
+	__u16 reserved;
+};
+
+static __always_inline void operator_key(struct cgn_subscriber_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->realm = CGN_OPERATOR_REALM;
+}
+
+static __always_inline void mapping_owner(const struct cgn_new *wanted, struct cgn_subscriber_key *owner)
+{
+	if (wanted->origin & CGN_STATIC)
+		operator_key(owner);
+	else
+		subscriber_from_internal(owner, &wanted->internal);
+}
+
+/* ---- idle times ---- */
+
+static __always_inline bool remote_is_established(const struct cgn_remote *remote)
+{
+	__u8 tcp = remote->tcp;
+
+	if ((tcp & (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT)) != (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT))
+		return false;
+	if ((tcp & (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN)) == (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN))
+		return false;
+	return !(tcp & CGN_TCP_RST);
+}
+
+/* How long the mapping lives without an outbound packet (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2). */
+static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	if (mapping->external.protocol == IPPROTO_UDP)
+		return settings->udp_s;
+	if (mapping->external.protocol == IPPROTO_ICMP)
+		return settings->icmp_s;
+	if (mapping->state.flags & CGN_MANY_PEERS || remote_is_established(&mapping->remote[0]) ||
+	    remote_is_established(&mapping->remote[1]))
+		return settings->tcp_established_s;
+	return settings->tcp_transitory_s;
+}
+
+/* When the reaper has to look at it: the end of the explicit lifetime, else of the idle time. */
+static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	if (mapping->state.flags & CGN_EXPLICIT)
+		return mapping->expires_s;
+	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping);
+}
+
+/* ---- creation ---- */
+
+/* The suggested external endpoint, if it is free and inside policy: one of the owner's blocks, or a block he may still claim. */
+__noinline int mapping_claim_suggested(struct cgn_new *wanted)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_subscriber *subscriber = NULL;
+	struct block_search search = {};
+	struct cgn_block *block;
+	struct cgn_pool *pool;
+	struct cgn_slot *slot;
+	int address, index;
+	__u32 number, offset;
+
+	if (!wanted || !settings)
+		return CGN_BAD_REQUEST;
+	index = protocol_index(wanted->internal.protocol);
+	address = address_index(settings, bpf_ntohl(load_u32(wanted->suggested.addr4)));
+	if (index < 0 || address < 0)
+		return CGN_CANNOT_PROVIDE;
+	pool = map_pool((__u32)address);
+	if (!pool || wanted->suggested.port < pool->first_port)
+		return CGN_CANNOT_PROVIDE;
+	number = (wanted->suggested.port - pool->first_port) >> (pool->block_shift & 15);
+	if (number >= pool->block_count)
+		return CGN_CANNOT_PROVIDE;
+	if (port_forbidden((__u32)index, wanted->suggested.port & ~63u) & 1ull << (wanted->suggested.port & 63))
+		return CGN_CANNOT_PROVIDE;
+	mapping_owner(wanted, &search.owner);
+	search.address = (__u32)address;
+	search.now_s = clock_now_s();
+	search.rest_s = settings->rest_s;
+	slot = map_slot(CGN_SLOT(address, index, wanted->suggested.port));
+	block = map_block(pool->first_block + number);
+	if (!slot || !block || slot_is_resting(slot, &wanted->internal, search.now_s, search.rest_s))
+		return CGN_CANNOT_PROVIDE;
+	if (!(cgn_read_once(block->state) == CGN_BLOCK_LIVE && subscriber_is_same(&block->owner, &search.owner))) {
+		if (!(wanted->origin & CGN_STATIC)) {
+			subscriber = map_subscriber(&search.owner);
+			if (!subscriber || pool->state != CGN_POOL_ACTIVE || !subscriber_may_have_block(subscriber))
+				return CGN_CANNOT_PROVIDE;
+			if (cgn_read_once(subscriber->address) && cgn_read_once(subscriber->address) != (__u32)address + 1)
+				return CGN_CANNOT_PROVIDE;
+		}
+		if (!block_claim(&search, pool, number))
+			return CGN_CANNOT_PROVIDE;
+		if (subscriber) {
+			if (!subscriber_pair(subscriber, (__u32)address)) {
+				block_free(block, search.found, pool, search.now_s);
+				return CGN_CANNOT_PROVIDE;
+			}
+			if (!block_enter(subscriber, search.found, search.now_s))
+				return CGN_CANNOT_PROVIDE;
+		}
+	}
+	offset = wanted->suggested.port - block->first_port;
+	if (!port_claim(block, (__u32)index, offset, &search.owner))
+		return CGN_CANNOT_PROVIDE;
+	wanted->slot = CGN_SLOT(address, index, wanted->suggested.port);
+	return CGN_OK;
+}
+
+/* Any free port of the blocks that the subscriber has. */
+__noinline int mapping_claim_any(struct cgn_new *wanted)
+{
+	struct cgn_subscriber *subscriber;
+	struct cgn_subscriber_key owner;
+	struct cgn_block *block;
+	struct cgn_pool *pool;
+	__u32 i, number, found;
+
+	if (!wanted)
+		return CGN_BAD_REQUEST;
+	subscriber_from_internal(&owner, &wanted->internal);
+	subscriber = map_subscriber(&owner);
+	if (!subscriber)
+		return CGN_BUSY;
+	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
+		number = cgn_read_once(subscriber->block[i]);
+		if (!number)
+			continue;
+		block = map_block(number - 1);
+		pool = block ? map_pool(block->address) : NULL;
+		if (!pool || pool->block_shift < 6)
+			continue;
+		found = (__u32)port_search_block(&wanted->internal, number - 1, pool->block_shift);
+		if (found != PORT_NONE) {
+			wanted->slot = found;
+			return CGN_OK;
+		}
+	}
+	return CGN_EXHAUSTED;
+}
+
+static __always_inline void mapping_release_port(__u32 slot)
+{
+	struct cgn_pool *pool = map_pool(CGN_SLOT_ADDRESS(slot));
+	struct cgn_block *block;
+	__u32 port = CGN_SLOT_PORT(slot), offset;
+
+	if (!pool || port < pool->first_port)
+		return;
+	offset = port - pool->first_port;
+	block = map_block(pool->first_block + (offset >> (pool->block_shift & 15)));
+	if (block)
+		port_unclaim(block, CGN_SLOT_PROTOCOL(slot), offset & ((1u << (pool->block_shift & 15)) - 1));
+}
+
+/* The port's bit among the explicit ones: what GET/NEXT and listings walk. */
+static __always_inline void mapping_mark_explicit(__u32 slot, bool is_explicit)
+{
+	struct cgn_pool *pool = map_pool(CGN_SLOT_ADDRESS(slot));
+	struct cgn_block *block;
+	__u32 index = CGN_SLOT_PROTOCOL(slot), offset;
+	__u64 *word;
+
+	cgn_forget(index);
+	if (!pool || CGN_SLOT_PORT(slot) < pool->first_port || index >= CGN_PROTOCOLS)
+		return;
+	offset = CGN_SLOT_PORT(slot) - pool->first_port;
+	block = map_block(pool->first_block + (offset >> (pool->block_shift & 15)));
+	if (!block)
+		return;
+	offset &= (1u << (pool->block_shift & 15)) - 1;
+	word = &block->explicit_ports[index][(offset >> 6) & (CGN_BLOCK_WORDS - 1)];
+	if (is_explicit)
+		__sync_fetch_and_or(word, 1ull << (offset & 63));
+	else
+		__sync_fetch_and_and(word, ~(1ull << (offset & 63)));
+}
+
+/* Publishes a claimed slot. */
+static __always_inline void slot_publish(struct cgn_slot *slot, const struct cgn_new *new, __u32 deadline_s)
+{
+	union cgn_slot_word word = {};
+
+	word.generation = new->generation;
+	word.state = CGN_SLOT_CLAIMED;
+	*(volatile __u64 *)&slot->state.word = word.word;
+	cgn_barrier();
+	slot->internal = new->internal;
+	cgn_barrier();
+	word.deadline_s = deadline_s;
+	word.flags = (__u8)new->origin;
+	word.state = CGN_SLOT_LIVE;
+	__sync_lock_test_and_set(&slot->state.word, word.word);
+}
+
+/* Enters a claimed port into `mappings` and publishes its slot. Whoever comes second gives his port back and uses the first's
+ * mapping: then `existed` is set. */
+__noinline int mapping_enter(struct cgn_new *new)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_mapping mapping = {};
+	struct cgn_mapping *winner;
+	struct cgn_pool *pool;
+	struct cgn_slot *slot;
+	long error;
+
+	if (!new || !settings)
+		return CGN_BAD_REQUEST;
+	slot = map_slot(new->slot);
+	pool = map_pool(CGN_SLOT_ADDRESS(new->slot));
+	if (!slot || !pool)
+		return CGN_BAD_REQUEST;
+	new->generation = slot->state.generation + 1;
+	mapping.tag = cgn_tag(&new->internal);
+	mapping.slot = new->slot;
+	store_u32(mapping.external.addr4, load_u32(pool->addr4));
+	mapping.external.port = CGN_SLOT_PORT(new->slot);
+	mapping.external.protocol = new->internal.protocol;
+	mapping.external.realm = new->internal.realm;
+	mapping.created_s = clock_now_s();
+	mapping.synced_s = mapping.created_s;
+	mapping.state.generation = new->generation;
+	mapping.state.flags = new->origin;
+	mapping.state.last_outbound_s = new->origin & CGN_IMPLICIT ? mapping.created_s : 0;
+	mapping.expires_s = new->expires_s;
+	new->external = mapping.external;
+	error = bpf_map_update_elem(&mappings, &new->internal, &mapping, BPF_NOEXIST);
+	if (!error) {
+		slot_publish(slot, new, mapping_deadline_s(settings, &mapping));
+		if (new->origin & CGN_EXPLICIT)
+			mapping_mark_explicit(new->slot, true);
+		return CGN_OK;
+	}
+	mapping_release_port(new->slot);
+	if (error != -17 /* EEXIST */)
+		return error == -7 /* E2BIG */ || error == -12 /* ENOMEM */ ? CGN_TABLE_FULL : CGN_BUSY;
+	winner = map_mapping(&new->internal);
+	if (!winner)
+		return CGN_BUSY;
+	new->external = winner->external;
+	new->slot = winner->slot;
+	new->generation = winner->state.generation;
+	cgn_barrier();
+	if (cgn_read_once(winner->tag) != cgn_tag(&new->internal))
+		return CGN_BUSY;
+	new->existed = 1;
+	return CGN_OK;
+}
+
+/* Claims a port for the subscriber, with a further block if need be. */
+static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscriber_key *key)
+{
+	int status, grown;
+
+	if (new->suggested.port) {
+		status = mapping_claim_suggested(new);
+		if (status == CGN_OK)
+			return CGN_OK;
+		if (new->prefer_failure || new->origin & CGN_STATIC)
+			return CGN_CANNOT_PROVIDE;
+	}
+	status = mapping_claim_any(new);
+	if (status != CGN_EXHAUSTED)
+		return status;
+	grown = subscriber_add_block(key);
+	/* also when there was no further block: a loser of a race may have given a bit back meanwhile */
+	status = mapping_claim_any(new);
+	return status == CGN_EXHAUSTED && grown != CGN_OK ? grown : status;
+}
+
+/* A new mapping, or the one that another CPU made meanwhile (`existed`). On any status but CGN_OK nothing changed. */
+__noinline int mapping_create(struct cgn_new *new)
+{
+	struct cgn_subscriber *subscriber = NULL;
+	struct cgn_subscriber_key key;
+	int index, status;
+
+	if (!new)
+		return CGN_BAD_REQUEST;
+	new->existed = 0;
+	index = protocol_index(new->internal.protocol);
+	if (index < 0 || index >= CGN_PROTOCOLS)
+		return CGN_BAD_REQUEST;
+	subscriber_from_internal(&key, &new->internal);
+	if (!(new->origin & CGN_STATIC)) {
+		subscriber = subscriber_get(&key, &status);
+		if (!subscriber)
+			return status;
+	}
+	status = mapping_claim(new, &key);
+	if (subscriber && status == CGN_OK && !subscriber_take_port(subscriber, (__u32)index, new->origin == CGN_IMPLICIT)) {
+		mapping_release_port(new->slot);
+		status = CGN_QUOTA;
+	}
+	if (subscriber && (status == CGN_QUOTA || status == CGN_EXHAUSTED)) {
+		__u32 *refused = status == CGN_QUOTA ? &subscriber->refused_quota : &subscriber->refused_pool;
+
+		/* one event for the first refusal and for every 1024th: the counter has them all */
+		if ((__sync_fetch_and_add(refused, 1) & 1023) == 0)
+			event_refused(status == CGN_QUOTA ? CGN_EVENT_QUOTA : CGN_EVENT_EXHAUSTED, &key);
+	}
+	if (status != CGN_OK)
+		return status;
+	status = mapping_enter(new);
+	if (subscriber && (status != CGN_OK || new->existed))
+		subscriber_give_port(subscriber, (__u32)index);
+	return status;
+}
+
+/* ---- change and end ---- */
+
+/* Swaps flags, if it is still this mapping and nobody deletes it. False: it is not. CGN_RENEWED always flips, so that a reaper
+ * that read the old expiry fails with its compare-and-swap: write the new expiry before. */
+static __always_inline bool mapping_change_flags(struct cgn_mapping *mapping, __u16 generation, __u16 set, __u16 clear)
+{
+	union cgn_mapping_word before, after;
+	int i;
+
+	for (i = 0; i < MAPPING_RETRIES; i++) {
+		before.word = cgn_read_once(mapping->state.word);
+		if (before.generation != generation || before.flags & CGN_DYING)
+			return false;
+		after = before;
+		after.flags = ((before.flags & (__u16)~clear) | set) ^ CGN_RENEWED;
+		if (__sync_val_compare_and_swap(&mapping->state.word, before.word, after.word) == before.word)
+			return true;
+	}
+	return false;
+}
+
+/* Writes deadline and flags into the slot, if it is still this mapping's. */
+static __always_inline void slot_update(__u32 slot_index, __u16 generation, __u32 deadline_s, __u8 flags)
+{
+	struct cgn_slot *slot = map_slot(slot_index);
+	union cgn_slot_word before, after;
+	int i;
+
+	if (!slot)
+		return;
+	for (i = 0; i < MAPPING_RETRIES; i++) {
+		before.word = cgn_read_once(slot->state.word);
+		if (before.state != CGN_SLOT_LIVE || before.generation != generation)
+			return;
+		after = before;
+		after.deadline_s = deadline_s;
+		after.flags = flags;
+		if (__sync_val_compare_and_swap(&slot->state.word, before.word, after.word) == before.word)
+			return;
+	}
+}
+
+/* Ends a mapping that stands as `seen`: a packet that refreshed it meanwhile wins, and CGN_BUSY comes back. */
+static __always_inline int mapping_end(struct cgn_mapping *mapping, const struct cgn_internal *internal,
+				       const struct cgn_mapping *seen)
+{
+	union cgn_mapping_word dying = seen->state;
+	union cgn_slot_word before, word;
+	struct cgn_subscriber *subscriber;
+	struct cgn_subscriber_key key;
+	struct cgn_slot *slot = map_slot(seen->slot);
+
+	if (!slot)
+		return CGN_BUSY;
+	before.word = cgn_read_once(slot->state.word);
+	if (before.state != CGN_SLOT_LIVE || before.generation != seen->state.generation)
+		return CGN_BUSY;
+	dying.flags |= CGN_DYING;
+	if (__sync_val_compare_and_swap(&mapping->state.word, seen->state.word, dying.word) != seen->state.word)
+		return CGN_BUSY;
+	/* from here on this CPU alone ends it */
+	word = before;
+	word.state = CGN_SLOT_DYING;
+	__sync_lock_test_and_set(&slot->state.word, word.word);
+	bpf_map_delete_elem(&mappings, internal);
+	word.state = CGN_SLOT_RESTING;
+	word.flags = 0;
+	word.deadline_s = clock_now_s();
+	__sync_lock_test_and_set(&slot->state.word, word.word);
+	mapping_release_port(seen->slot);
+	if (seen->state.flags & CGN_STATIC)
+		return CGN_OK;
+	subscriber_from_internal(&key, internal);
+	subscriber = map_subscriber(&key);
+	if (subscriber)
+		subscriber_give_port(subscriber, CGN_SLOT_PROTOCOL(seen->slot));
+	return CGN_OK;
+}
+
+/* A copy of a looked-up mapping that is provably this key's. False: its element is another's already. */
+static __always_inline bool mapping_copy(const struct cgn_mapping *mapping, const struct cgn_internal *internal,
+					 struct cgn_mapping *ret_copy)
+{
+	__u32 tag = cgn_tag(internal);
+
+	if (cgn_read_once(mapping->tag) != tag)
+		return false;
+	*ret_copy = *mapping;
+	cgn_barrier();
+	return cgn_read_once(mapping->tag) == tag;
+}
+
+#endif

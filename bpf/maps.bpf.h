@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every map. Sizes of 1 are set by the daemon before load, from the configuration. */
+#ifndef CGN_MAPS_BPF_H
+#define CGN_MAPS_BPF_H
+#include "compat.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct cgn_internal);
+	__type(value, struct cgn_mapping);
+} mappings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_slot);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_block);
+} blocks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_pool);
+} pools SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct cgn_subscriber_key);
+	__type(value, struct cgn_subscriber);
+} subscribers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct cgn_explicit_key);
+	__type(value, struct cgn_explicit);
+} explicit SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CGN_FRAGMENTS_MAX);
+	__type(key, struct cgn_fragment_key);
+	__type(value, struct cgn_fragment);
+} fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CGN_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, struct cgn_interface);
+} interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, CGN_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} tx_ports SEC(".maps");
+
+/* What bpf_fib_lookup() said of a destination. Per CPU: nobody reads an entry while it is written. */
+struct next_hop {
+	__u32 destination;	/* as in the packet */
+	__u32 ifindex;
+	__u64 until_jiffies;	/* ask again after this */
+	__u16 destination_mac[3];
+	__u16 source_mac[3];
+	__u32 mtu;		/* 0: unknown */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct next_hop);
+} next_hops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CGN_VERDICT_COUNT);
+	__type(key, __u32);
+	__type(value, struct cgn_count);
+} stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_meta);
+} meta SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_settings);
+} settings SEC(".maps");
+
+/* A new subscriber by the number of the rule that admits it: the stack has no room for one. Written by the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGN_PREFIXES_MAX);
+	__type(key, __u32);
+	__type(value, struct cgn_subscriber);
+} templates SEC(".maps");
+
+/* Slots for the control programs that take or give many at once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, CGN_BATCH_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} batch SEC(".maps");
+
+static __always_inline struct cgn_settings *map_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+static __always_inline struct cgn_slot *map_slot(__u32 slot)
+{
+	return bpf_map_lookup_elem(&ports, &slot);
+}
+
+static __always_inline struct cgn_block *map_block(__u32 block)
+{
+	return bpf_map_lookup_elem(&blocks, &block);
+}
+
+static __always_inline struct cgn_pool *map_pool(__u32 address)
+{
+	return bpf_map_lookup_elem(&pools, &address);
+}
+
+static __always_inline struct cgn_mapping *map_mapping(const struct cgn_internal *internal)
+{
+	return bpf_map_lookup_elem(&mappings, internal);
+}
+
+static __always_inline struct cgn_subscriber *map_subscriber(const struct cgn_subscriber_key *key)
+{
+	return bpf_map_lookup_elem(&subscribers, key);
+}
+
+static __always_inline void map_count(__u32 verdict, __u64 bytes)
+{
+	struct cgn_count *count = bpf_map_lookup_elem(&stats, &verdict);
+
+	if (count) {
+		count->packets++;
+		count->bytes += bytes;
+	}
+}
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Port blocks and the ports in them. Every claim is one atomic instruction on one word; whoever loses takes the next.
+ *
+ * A port is owned by whoever set its bit in `used`; the bit is cleared last. A block is given back only when its state went to
+ * RELEASING and no bit was set after that; who sets a bit checks state and owner after it, and takes the bit back if the block
+ * is not his any more. One of the two always sees the other. */
+#ifndef CGN_PORT_BLOCK_BPF_H
+#define CGN_PORT_BLOCK_BPF_H
+#include "maps.bpf.h"
+#include "endpoint.h"
+#include "event.bpf.h"
+#include "subscriber.bpf.h"
+
+#define PORT_NONE 0xffffffffu
+
+/* Position of the lowest set bit; `word` is not zero. */
+static __always_inline __u32 lowest_bit(__u64 word)
+{
+	__u32 n = 0;
+
+	if (!(word & 0xffffffff)) { n += 32; word >>= 32; }
+	if (!(word & 0xffff)) { n += 16; word >>= 16; }
+	if (!(word & 0xff)) { n += 8; word >>= 8; }
+	if (!(word & 0xf)) { n += 4; word >>= 4; }
+	if (!(word & 3)) { n += 2; word >>= 2; }
+	if (!(word & 1)) n++;
+	return n;
+}
+
+/* RFC 6887 section 11.3: external UDP 5350 and 5351 are never mapped. 5350 is even, both stand in one word of 64. */
+static __always_inline __u64 port_forbidden(__u32 index, __u32 first_port_of_word)
+{
+	if (index != CGN_UDP || first_port_of_word != (CGN_PCP_CLIENT_PORT & ~63))
+		return 0;
+	return 3ull << (CGN_PCP_CLIENT_PORT & 63);
+}
+
+/* RFC 6888 REQ-8: a freed port rests, unless its last owner comes back for it (RFC 6887 section 15). */
+static __always_inline bool slot_is_resting(const struct cgn_slot *slot, const struct cgn_internal *internal, __u32 now_s,
+					    __u32 rest_s)
+{
+	return slot->state.state == CGN_SLOT_RESTING && now_s - slot->state.deadline_s < rest_s &&
+	       !internal_is_same(&slot->internal, internal);
+}
+
+/* Sets one port's bit if it is free, not resting, and the block is still the owner's. */
+static __always_inline bool port_claim(struct cgn_block *block, __u32 index, __u32 offset, const struct cgn_subscriber_key *owner)
+{
+	__u32 word = (offset >> 6) & (CGN_BLOCK_WORDS - 1);
+	__u64 bit = 1ull << (offset & 63);
+
+	cgn_forget(index);
+	if (index >= CGN_PROTOCOLS)
+		return false;
+	if (__sync_fetch_and_or(&block->used[index][word], bit) & bit)
+		return false;
+	if (cgn_read_once(block->state) == CGN_BLOCK_LIVE && subscriber_is_same(&block->owner, owner))
+		return true;
+	__sync_fetch_and_and(&block->used[index][word], ~bit);
+	return false;
+}
+
+static __always_inline void port_unclaim(struct cgn_block *block, __u32 index, __u32 offset)
+{
+	__u32 word = (offset >> 6) & (CGN_BLOCK_WORDS - 1);
+	__u64 bit = 1ull << (offset & 63);
+
+	cgn_forget(index);
+	if (index >= CGN_PROTOCOLS)
+		return;
+	__sync_fetch_and_and(&block->explicit_ports[index][word], ~bit);
+	__sync_fetch_and_and(&block->used[index][word], ~bit);
+}
+
+struct port_search {
+	struct cgn_internal internal;
+	struct cgn_subscriber_key owner;
+	__u64 candidates;	/* of the current word, not yet tried */
+	__u32 block;
+	__u32 index;		/* cgn_protocol_index */
+	__u32 word, words_left, words;
+	__u32 rotate;
+	__u32 now_s, rest_s;
+	__u32 found;		/* slot, or PORT_NONE */
+};
+
+/* One step: load the next word, or try one free bit of the current one. Starts at a random place (RFC 6056). */
+static long port_search_step(__u32 step, struct port_search *search)
+{
+	struct cgn_block *block = map_block(search->block);
+	struct cgn_slot *slot;
+	__u32 bit, word, index = search->index, slot_index;
+
+	cgn_forget(index);
+	if (!block || index >= CGN_PROTOCOLS)
+		return 1;
+	if (!search->candidates) {
+		if (!search->words_left)
+			return 1;
+		search->words_left--;
+		word = (search->word + 1) & (search->words - 1) & (CGN_BLOCK_WORDS - 1);
+		search->word = word;
+		search->candidates = ~(block->used[index][word] | port_forbidden(index, block->first_port + word * 64));
+		return 0;
+	}
+	word = search->word & (CGN_BLOCK_WORDS - 1);
+	bit = search->rotate & 63;
+	bit = (lowest_bit(search->candidates >> bit | (bit ? search->candidates << (64 - bit) : 0)) + bit) & 63;
+	search->candidates &= ~(1ull << bit);
+	slot_index = CGN_SLOT(block->address, index, block->first_port + word * 64 + bit);
+	slot = map_slot(slot_index);
+	if (!slot || slot_is_resting(slot, &search->internal, search->now_s, search->rest_s))
+		return 0;
+	if (!port_claim(block, index, word * 64 + bit, &search->owner))
+		return 0;
+	search->found = slot_index;
+	return 1;
+}
+
+/* Claims a free port of one block for an internal endpoint. Its slot, or PORT_NONE. */
+__noinline int port_search_block(struct cgn_internal *internal, __u32 block, __u32 block_shift)
+{
+	struct cgn_settings *settings = map_settings();
+	__u32 random = bpf_get_prandom_u32();
+	struct port_search search = {};
+
+	if (!internal || !settings)
+		return (int)PORT_NONE;
+	search.internal = *internal;
+	subscriber_from_internal(&search.owner, internal);
+	search.block = block;
+	search.index = (__u32)protocol_index(internal->protocol);
+	search.words = 1u << ((block_shift - 6) & 7);
+	search.words_left = search.words;
+	search.word = random >> 16;
+	search.rotate = random;
+	search.now_s = clock_now_s();
+	search.rest_s = settings->rest_s;
+	search.found = PORT_NONE;
+	bpf_loop(CGN_BLOCK_WORDS + CGN_BLOCK_SIZE_MAX, port_search_step, &search, 0);
+	return (int)search.found;
+}
+
+struct block_search {
+	struct cgn_subscriber_key owner;
+	__u32 address;		/* index in pools */
+	__u32 start, count;
+	__u32 now_s, rest_s;
+	__u32 found;		/* index in blocks, or PORT_NONE */
+};
+
+/* Takes one block of an address if it is free and rested; the new owner stands in it before it turns live. */
+static __always_inline bool block_claim(struct block_search *search, struct cgn_pool *pool, __u32 number)
+{
+	__u32 word = (number >> 6) & (CGN_POOL_WORDS - 1), index = pool->first_block + number;
+	__u64 bit = 1ull << (number & 63);
+	struct cgn_block *block;
+
+	if (cgn_read_once(pool->taken[word]) & bit)
+		return false;
+	block = map_block(index);
+	if (!block)
+		return false;
+	if (block->released_s && search->now_s - block->released_s < search->rest_s &&
+	    !subscriber_is_same(&block->owner, &search->owner))
+		return false;
+	if (__sync_fetch_and_or(&pool->taken[word], bit) & bit)
+		return false;
+	block->owner = search->owner;
+	block->generation++;
+	block->claimed_s = search->now_s;
+	block->address = search->address;
+	block->first_port = (__u16)(pool->first_port + (number << (pool->block_shift & 15)));
+	cgn_barrier();
+	__sync_val_compare_and_swap(&block->state, CGN_BLOCK_FREE, CGN_BLOCK_LIVE);
+	__sync_fetch_and_add(&pool->blocks_used, 1);
+	event_block(CGN_EVENT_BLOCK_ALLOCATED, block, index, pool->block_shift, pool);
+	search->found = index;
+	return true;
+}
+
+static long block_search_step(__u32 step, struct block_search *search)
+{
+	struct cgn_pool *pool = map_pool(search->address);
+	__u32 number;
+
+	if (!pool || !search->count || step >= search->count)
+		return 1;
+	number = search->start + step;
+	if (number >= search->count)
+		number -= search->count;
+	return block_claim(search, pool, number) ? 1 : 0;
+}
+
+/* Gives a block back. The caller has seen it in `subscriber`, or holds it alone because it was never entered there. */
+static __always_inline void block_free(struct cgn_block *block, __u32 index, struct cgn_pool *pool, __u32 now_s)
+{
+	__u32 number = index - pool->first_block;
+
+	event_block(CGN_EVENT_BLOCK_RELEASED, block, index, pool->block_shift, pool);
+	block->released_s = now_s ? now_s : 1;
+	cgn_barrier();
+	__sync_fetch_and_add(&pool->blocks_used, -1);
+	__sync_lock_test_and_set(&block->state, CGN_BLOCK_FREE);
+	__sync_fetch_and_and(&pool->taken[(number >> 6) & (CGN_POOL_WORDS - 1)], ~(1ull << (number & 63)));
+}
+
+/* Claims any free block of one address. Its index, or PORT_NONE. */
+__noinline int block_search_address(struct cgn_subscriber_key *owner, __u32 address)
+{
+	struct cgn_settings *settings = map_settings();
+	struct block_search search = {};
+	struct cgn_pool *pool = map_pool(address);
+
+	if (!owner || !settings || !pool || pool->state != CGN_POOL_ACTIVE || !pool->block_count)
+		return (int)PORT_NONE;
+	search.owner = *owner;
+	search.address = address;
+	search.now_s = clock_now_s();
+	search.rest_s = settings->rest_s;
+	search.found = PORT_NONE;
+	search.count = pool->block_count;
+	search.start = bpf_get_prandom_u32() % pool->block_count;
+	bpf_loop(CGN_BLOCKS_PER_ADDRESS, block_search_step, &search, 0);
+	return (int)search.found;
+}
+
+struct address_search {
+	struct cgn_subscriber_key owner;
+	__u32 start, count;	/* external addresses */
+	__u32 found;		/* index in blocks, or PORT_NONE */
+};
+
+static long address_search_step(__u32 step, struct address_search *search)
+{
+	__u32 address = search->start + step;
+
+	if (step >= search->count)
+		return 1;
+	if (address >= search->count)
+		address -= search->count;
+	search->found = (__u32)block_search_address(&search->owner, address);
+	return search->found != PORT_NONE;
+}
+
+/* Claims a free block of any address: a subscriber's first. Starts at a random address, so that subscribers spread. */
+__noinline int block_search_any(struct cgn_subscriber_key *owner)
+{
+	struct cgn_settings *settings = map_settings();
+	struct address_search search = {};
+
+	if (!owner || !settings || !settings->address_count)
+		return (int)PORT_NONE;
+	search.owner = *owner;
+	search.count = settings->address_count;
+	search.start = bpf_get_prandom_u32() % search.count;
+	search.found = PORT_NONE;
+	bpf_loop(CGN_ADDRESSES_MAX, address_search_step, &search, 0);
+	return (int)search.found;
+}
+
+/* Enters a claimed block among the subscriber's. False: it has as many as it may (the block is given back). */
+static __always_inline bool block_enter(struct cgn_subscriber *subscriber, __u32 index, __u32 now_s)
+{
+	struct cgn_block *block;
+	struct cgn_pool *pool;
+	__u32 i;
+
+	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
+		if (i >= subscriber->blocks_limit)
+			break;
+		if (__sync_val_compare_and_swap(&subscriber->block[i], 0, index + 1) == 0)
+			return true;
+	}
+	block = map_block(index);
+	pool = block ? map_pool(block->address) : NULL;
+	if (pool)
+		block_free(block, index, pool, now_s);
+	return false;
+}
+
+/* Pairs the subscriber with an address, or confirms it. False: it is paired with another one. */
+static __always_inline bool subscriber_pair(struct cgn_subscriber *subscriber, __u32 address)
+{
+	struct cgn_pool *pool = map_pool(address);
+	__u32 before;
+
+	if (!pool)
+		return false;
+	before = __sync_val_compare_and_swap(&subscriber->address, 0, address + 1);
+	if (before && before != address + 1)
+		return false;
+	subscriber->port_limit = subscriber->blocks_limit << (pool->block_shift & 15);
+	return true;
+}
+
+static __always_inline bool subscriber_has_blocks(const struct cgn_subscriber *subscriber)
+{
+	__u32 i, any = 0;
+
+	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++)
+		any |= cgn_read_once(subscriber->block[i]);
+	return any != 0;
+}
+
+static __always_inline bool subscriber_may_have_block(const struct cgn_subscriber *subscriber)
+{
+	__u32 i;
+
+	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
+		if (i >= subscriber->blocks_limit)
+			break;
+		if (!cgn_read_once(subscriber->block[i]))
+			return true;
+	}
+	return false;
+}
+
+/* One more block for the subscriber. CGN_OK; CGN_QUOTA: it has all it may; CGN_EXHAUSTED: no free block. */
+__noinline int subscriber_add_block(struct cgn_subscriber_key *key)
+{
+	struct cgn_subscriber *subscriber;
+	struct cgn_block *block;
+	struct cgn_pool *pool;
+	__u32 paired, found = PORT_NONE;
+
+	if (!key)
+		return CGN_BAD_REQUEST;
+	subscriber_apply_rule(key);
+	subscriber = map_subscriber(key);
+	if (!subscriber)
+		return CGN_BUSY;
+	if (!subscriber_may_have_block(subscriber))
+		return CGN_QUOTA;
+	paired = cgn_read_once(subscriber->address);
+	if (paired) {
+		found = (__u32)block_search_address(key, paired - 1);
+		/* RFC 6887 section 10: who has nothing there any more may move to another address */
+		if (found == PORT_NONE && !subscriber_has_blocks(subscriber))
+			__sync_val_compare_and_swap(&subscriber->address, paired, 0);
+	}
+	if (found == PORT_NONE && !cgn_read_once(subscriber->address))
+		found = (__u32)block_search_any(key);
+	block = found == PORT_NONE ? NULL : map_block(found);
+	pool = block ? map_pool(block->address) : NULL;
+	if (!pool)
+		return CGN_EXHAUSTED;
+	if (!subscriber_pair(subscriber, block->address)) {	/* another CPU paired it meanwhile */
+		block_free(block, found, pool, clock_now_s());
+		return CGN_BUSY;
+	}
+	return block_enter(subscriber, found, clock_now_s()) ? CGN_OK : CGN_QUOTA;
+}
+
+#endif

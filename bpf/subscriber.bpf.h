@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Subscribers: made by their first packet or request, paired with one external address (RFC 6888 REQ-2), limited by the
+ * configuration's rules (RFC 6888 REQ-4). An element lives on while a program may still hold a pointer to it: it is marked idle,
+ * and deleted only a while later, when every program that found it unmarked has long ended. */
+#ifndef CGN_SUBSCRIBER_BPF_H
+#define CGN_SUBSCRIBER_BPF_H
+#include "maps.bpf.h"
+#include "endpoint.h"
+#include "event.bpf.h"
+
+/* Makes the entry, or takes the limits from the rules as they are now: they may have been reloaded. First match wins. */
+__noinline int subscriber_apply_rule(struct cgn_subscriber_key *key)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_subscriber *template, *subscriber;
+	__u32 address, i;
+
+	if (!key || !settings)
+		return CGN_BAD_REQUEST;
+	address = bpf_ntohl(load_u32(key->addr4));
+	for (i = 0; i < CGN_PREFIXES_MAX; i++) {
+		if (i >= settings->rule_count)
+			return CGN_NOT_ALLOWED;
+		if ((address & settings->rule[i].mask) == settings->rule[i].network)
+			break;
+	}
+	template = bpf_map_lookup_elem(&templates, &i);
+	if (!template)
+		return CGN_NOT_ALLOWED;
+	subscriber = map_subscriber(key);
+	if (!subscriber) {	/* losing to another CPU is fine: the caller looks it up again */
+		bpf_map_update_elem(&subscribers, key, template, BPF_NOEXIST);
+		subscriber = map_subscriber(key);
+		if (!subscriber)
+			return CGN_TABLE_FULL;
+		subscriber->created_s = clock_now_s();
+		return CGN_OK;
+	}
+	subscriber->blocks_limit = template->blocks_limit;
+	subscriber->explicit_limit = template->explicit_limit;
+	subscriber->reserve = template->reserve;
+	return CGN_OK;
+}
+
+/* Makes the entry on first use. NULL with a status: CGN_NOT_ALLOWED, CGN_TABLE_FULL, CGN_BUSY (just being deleted). */
+static __always_inline struct cgn_subscriber *
+subscriber_get(struct cgn_subscriber_key *key, int *status)
+{
+	struct cgn_subscriber *subscriber = map_subscriber(key);
+
+	if (!subscriber) {
+		*status = subscriber_apply_rule(key);
+		if (*status != CGN_OK)
+			return NULL;
+		subscriber = map_subscriber(key);
+		if (!subscriber) {
+			*status = CGN_TABLE_FULL;
+			return NULL;
+		}
+	}
+	if (cgn_read_once(subscriber->state) != CGN_SUBSCRIBER_LIVE &&
+	    __sync_val_compare_and_swap(&subscriber->state, CGN_SUBSCRIBER_IDLE, CGN_SUBSCRIBER_LIVE) == CGN_SUBSCRIBER_GONE) {
+		*status = CGN_BUSY;
+		return NULL;
+	}
+	return subscriber;
+}
+
+/* One more mapping of a protocol. Packets leave the reserve to explicit mappings. */
+static __always_inline bool subscriber_take_port(struct cgn_subscriber *subscriber, __u32 index, bool is_implicit)
+{
+	__u32 limit = subscriber->port_limit;
+	__u32 reserve = subscriber->reserve;
+	__u32 explicit_used = subscriber->explicit_used;
+	__u32 *used;
+
+	cgn_forget(index);
+	if (index >= CGN_PROTOCOLS)
+		return false;
+	used = &subscriber->used[index];
+	if (is_implicit)	/* explicit mappings already made stand for their part of the reserve */
+		limit -= reserve > explicit_used ? reserve - explicit_used : 0;
+	if (__sync_fetch_and_add(used, 1) < limit)
+		return true;
+	__sync_fetch_and_add(used, -1);
+	return false;
+}
+
+static __always_inline void subscriber_give_port(struct cgn_subscriber *subscriber, __u32 index)
+{
+	cgn_forget(index);
+	if (index < CGN_PROTOCOLS)
+		__sync_fetch_and_add(&subscriber->used[index], -1);
+}
+
+static __always_inline bool subscriber_take_explicit(struct cgn_subscriber *subscriber)
+{
+	if (__sync_fetch_and_add(&subscriber->explicit_used, 1) < subscriber->explicit_limit)
+		return true;
+	__sync_fetch_and_add(&subscriber->explicit_used, -1);
+	return false;
+}
+
+static __always_inline void subscriber_give_explicit(struct cgn_subscriber *subscriber)
+{
+	__sync_fetch_and_add(&subscriber->explicit_used, -1);
+}
+
+#endif
