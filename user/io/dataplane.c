@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Opening: adopt what is pinned, or build it fresh. */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include "xcgn.skel.h"
+#pragma GCC diagnostic pop
+#include "config.h"
+#include "dataplane_internal.h"
+
+#define CLOCK_SHIFT 34	/* bpf/clock.bpf.h */
+
+/* ---- the kernel's clock ---- */
+
+/* bpf_jiffies64() now, through a program of four instructions: the constant must be known before the object is loaded. */
+static bool read_jiffies(uint64_t *ret_jiffies, struct dataplane_error *error)
+{
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_jiffies64 },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_0 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .prog_flags = BPF_F_SLEEPABLE);
+	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = ret_jiffies, .ctx_size_in = sizeof(*ret_jiffies), .ctx_out = ret_jiffies,
+		    .ctx_size_out = sizeof(*ret_jiffies));
+	int fd, failed;
+
+	fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "jiffies", "GPL", program, sizeof(program) / sizeof(*program), &load);
+	if (fd < 0)
+		return dataplane_fail(error, DATAPLANE_KERNEL, "cannot load a BPF program: %s; xcgn needs Linux 6.1, CAP_BPF and CAP_NET_ADMIN",
+				      strerror(errno));
+	failed = bpf_prog_test_run_opts(fd, &run);
+	close(fd);
+	return failed ? dataplane_fail(error, DATAPLANE_KERNEL, "cannot run a BPF program: %s", strerror(-failed)) : true;
+}
+
+static bool clock_set(struct xcgn_bpf *skeleton, struct dataplane_error *error)
+{
+	struct timespec tick, now;
+	uint64_t jiffies = 0, hz;
+
+	/* a coarse clock moves by the kernel's tick */
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	hz = tick.tv_nsec > 0 ? (uint64_t)(1000000000 + tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec : 0;
+	if (!hz || tick.tv_sec)
+		return dataplane_fail(error, DATAPLANE_KERNEL, "cannot tell the kernel's tick from CLOCK_MONOTONIC_COARSE");
+	if (!read_jiffies(&jiffies, error))
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	skeleton->rodata->clock_hz = (uint32_t)hz;
+	skeleton->rodata->clock_multiplier = (1ull << CLOCK_SHIFT) / hz;
+	skeleton->rodata->clock_base_jiffies = jiffies - ((uint64_t)now.tv_sec * hz + (uint64_t)now.tv_nsec / (1000000000 / hz));
+	return true;
+}
+
+uint32_t dataplane_now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint32_t)now.tv_sec;
+}
+
+/* ---- the object ---- */
+
+static int log_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN && getenv("XCGN_DEBUG"))
+		return vfprintf(stderr, format, arguments);
+	return 0;
+}
+
+static struct xcgn_bpf *skeleton_open(struct dataplane_error *error)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct xcgn_bpf *skeleton;
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);	/* kernels before 5.11; what newer ones need is checked at load */
+	libbpf_set_print(log_libbpf);
+	skeleton = xcgn_bpf__open();
+	if (!skeleton) {
+		dataplane_fail(error, DATAPLANE_KERNEL, "cannot open the embedded BPF object: %s", strerror(errno));
+		return NULL;
+	}
+	if (clock_set(skeleton, error))
+		return skeleton;
+	xcgn_bpf__destroy(skeleton);
+	return NULL;
+}
+
+struct bpf_object *dataplane_object_open(const char *pin_dir, const char *program, void **ret_skeleton,
+					 struct dataplane_error *error)
+{
+	struct xcgn_bpf *skeleton = skeleton_open(error);
+	struct bpf_program *each;
+	struct bpf_map *map;
+	int fd, failed;
+
+	if (!skeleton)
+		return NULL;
+	bpf_object__for_each_map(map, skeleton->obj) {
+		if (strchr(bpf_map__name(map), '.'))
+			continue;	/* the object's own constants */
+		fd = dataplane_open_pin(pin_dir, bpf_map__name(map));
+		failed = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
+		if (fd >= 0)
+			close(fd);
+		if (failed) {
+			dataplane_fail(error, DATAPLANE_STATE, "%s/%s: cannot be reused: %s", pin_dir, bpf_map__name(map), strerror(-failed));
+			xcgn_bpf__destroy(skeleton);
+			return NULL;
+		}
+	}
+	bpf_object__for_each_program(each, skeleton->obj)
+		bpf_program__set_autoload(each, !program || !strcmp(program, bpf_program__name(each)));
+	*ret_skeleton = skeleton;
+	return skeleton->obj;
+}
+
+void dataplane_object_close(void *skeleton)
+{
+	xcgn_bpf__destroy(skeleton);
+}
+
+/* ---- what is to be built ---- */
+
+static uint32_t log2_of(uint32_t value)
+{
+	return 31 - (uint32_t)__builtin_clz(value);
+}
+
+static uint32_t blocks_of(const struct config_pool *pool)
+{
+	return ((uint32_t)pool->last_port + 1 - pool->first_port) / pool->block_size;
+}
+
+static uint32_t addresses_of(struct config_prefix4 prefix)
+{
+	return 1u << (32 - prefix.length);
+}
+
+static uint32_t block_count(const struct config *config)
+{
+	uint32_t count = 0;
+	unsigned i, j;
+
+	for (i = 0; i < config->pools_count; i++)
+		for (j = 0; j < config->pools[i].addresses_count; j++)
+			count += addresses_of(config->pools[i].addresses[j]) * blocks_of(&config->pools[i]);
+	return count;
+}
+
+static uint64_t hash_add(uint64_t hash, uint64_t value)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)		/* FNV-1a */
+		hash = (hash ^ (value >> (8 * i) & 0xff)) * 0x100000001b3ull;
+	return hash;
+}
+
+/* Of everything that the maps' sizes and the meaning of a slot depend on. */
+static uint64_t config_hash(const struct config *config)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+	unsigned i, j;
+
+	for (i = 0; i < config->pools_count; i++) {
+		const struct config_pool *pool = &config->pools[i];
+
+		hash = hash_add(hash, (uint64_t)pool->first_port << 32 | pool->last_port);
+		hash = hash_add(hash, pool->block_size);
+		for (j = 0; j < pool->addresses_count; j++)
+			hash = hash_add(hash, (uint64_t)pool->addresses[j].network << 8 | pool->addresses[j].length);
+	}
+	hash = hash_add(hash, config->mappings_max);
+	return hash_add(hash, config->subscribers_max);
+}
+
+static void read_boot_id(char *ret_id, size_t size)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? 0 : read(fd, ret_id, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	ret_id[len > 0 ? len : 0] = '\0';
+	ret_id[strcspn(ret_id, "\n")] = '\0';
+}
+
+/* Which build's programs these are: a hash of the embedded object, so that a new xcgnd loads its own. */
+static void read_build_id(char *ret_id, size_t size)
+{
+	const uint8_t *bytes;
+	size_t length, i;
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	bytes = xcgn_bpf__elf_bytes(&length);
+	for (i = 0; i < length; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3ull;
+	snprintf(ret_id, size, "%016llx", (unsigned long long)hash);
+}
+
+static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
+{
+	uint32_t addresses = config_address_count(config);
+
+	bpf_map__set_max_entries(skeleton->maps.mappings, config->mappings_max * 2);
+	bpf_map__set_max_entries(skeleton->maps.explicit, config->mappings_max);
+	bpf_map__set_max_entries(skeleton->maps.subscribers, config->subscribers_max);
+	bpf_map__set_max_entries(skeleton->maps.ports, addresses * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS);
+	bpf_map__set_max_entries(skeleton->maps.blocks, block_count(config));
+	bpf_map__set_max_entries(skeleton->maps.pools, addresses);
+}
+
+/* ---- memory shared with BPF ---- */
+
+static void *map_memory(int fd, uint32_t *ret_count, bool writable)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	void *memory;
+	size_t bytes, page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return NULL;
+	bytes = ((size_t)info.max_entries * ((info.value_size + 7u) & ~7u) + page - 1) / page * page;
+	memory = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	*ret_count = info.max_entries;
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap_memory(void *memory, size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (memory)
+		munmap(memory, (bytes + page - 1) / page * page);
+}
+
+static bool share_memory(struct dataplane *dp, struct dataplane_error *error)
+{
+	uint32_t batch;
+
+	dp->slots = map_memory(dp->map[DP_PORTS], &dp->slot_count, false);
+	dp->blocks = map_memory(dp->map[DP_BLOCKS], &dp->block_count, false);
+	dp->pools = map_memory(dp->map[DP_POOLS], &dp->pool_count, false);
+	dp->batch = map_memory(dp->map[DP_BATCH], &batch, true);
+	if (dp->slots && dp->blocks && dp->pools && dp->batch)
+		return true;
+	return dataplane_fail(error, DATAPLANE_KERNEL, "cannot map the tables into memory: %s", strerror(errno));
+}
+
+static struct dataplane *dataplane_alloc(const char *pin_dir)
+{
+	struct dataplane *dp = calloc(1, sizeof(*dp));
+	int i;
+
+	if (!dp)
+		return NULL;
+	for (i = 0; i < DP_MAP_COUNT; i++)
+		dp->map[i] = -1;
+	for (i = 0; i < DP_PROGRAM_COUNT; i++)
+		dp->program[i] = -1;
+	dp->templates = -1;
+	snprintf(dp->pin_dir, sizeof(dp->pin_dir), "%s", pin_dir);
+	dp->cpus = (uint32_t)libbpf_num_possible_cpus();
+	return dp;
+}
+
+void dataplane_close(struct dataplane *dp)
+{
+	int i;
+
+	if (!dp)
+		return;
+	unmap_memory(dp->slots, (size_t)dp->slot_count * sizeof(struct cgn_slot));
+	unmap_memory(dp->blocks, (size_t)dp->block_count * sizeof(struct cgn_block));
+	unmap_memory(dp->pools, (size_t)dp->pool_count * sizeof(struct cgn_pool));
+	unmap_memory(dp->batch, CGN_BATCH_MAX * 8);
+	for (i = 0; i < DP_MAP_COUNT; i++)
+		if (dp->map[i] >= 0)
+			close(dp->map[i]);
+	for (i = 0; i < DP_PROGRAM_COUNT; i++)
+		if (dp->program[i] >= 0)
+			close(dp->program[i]);
+	if (dp->templates >= 0)
+		close(dp->templates);
+	free(dp);
+}
+
+/* ---- building ---- */
+
+static bool pin_programs(struct dataplane *dp, struct xcgn_bpf *skeleton, struct dataplane_error *error)
+{
+	struct bpf_program *program;
+	char path[256];
+	int i, failed;
+
+	for (i = 0; i < DP_PROGRAM_COUNT; i++) {
+		program = bpf_object__find_program_by_name(skeleton->obj, dataplane_program_names[i]);
+		dataplane_program_path(dp->pin_dir, dataplane_program_names[i], path, sizeof(path));
+		unlink(path);
+		failed = bpf_obj_pin(bpf_program__fd(program), path) ? -errno : 0;
+		if (failed)
+			return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot pin: %s", path, strerror(-failed));
+		dp->program[i] = fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3);
+	}
+	return true;
+}
+
+static bool pin_maps(struct dataplane *dp, struct xcgn_bpf *skeleton, struct dataplane_error *error)
+{
+	struct bpf_map *map;
+	char path[256];
+	int i;
+
+	bpf_object__for_each_map(map, skeleton->obj) {
+		if (strchr(bpf_map__name(map), '.'))
+			continue;
+		dataplane_pin_path(dp->pin_dir, bpf_map__name(map), path, sizeof(path));
+		unlink(path);
+		if (bpf_obj_pin(bpf_map__fd(map), path))
+			return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot pin: %s", path, strerror(errno));
+	}
+	for (i = 0; i < DP_MAP_COUNT; i++) {
+		map = bpf_object__find_map_by_name(skeleton->obj, dataplane_map_names[i]);
+		dp->map[i] = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 3);
+	}
+	dp->templates = fcntl(bpf_map__fd(skeleton->maps.templates), F_DUPFD_CLOEXEC, 3);
+	return true;
+}
+
+/* The external addresses in the order of the configuration: index n of `pools`. */
+static bool fill_pools(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
+{
+	uint32_t index = 0, first_block = 0, n;
+	unsigned i, j;
+
+	for (i = 0; i < config->pools_count; i++) {
+		const struct config_pool *pool = &config->pools[i];
+
+		for (j = 0; j < pool->addresses_count; j++)
+			for (n = 0; n < addresses_of(pool->addresses[j]); n++, index++) {
+				uint32_t address = pool->addresses[j].network + n;
+				struct cgn_pool entry = { .addr4 = { (uint8_t)(address >> 24), (uint8_t)(address >> 16),
+								     (uint8_t)(address >> 8), (uint8_t)address },
+					.first_block = first_block, .block_count = blocks_of(pool),
+					.first_port = pool->first_port, .block_shift = log2_of(pool->block_size), .pool = i };
+
+				if (bpf_map_update_elem(dp->map[DP_POOLS], &index, &entry, 0))
+					return dataplane_fail(error, DATAPLANE_KERNEL, "pools: cannot write: %s", strerror(errno));
+				first_block += entry.block_count;
+			}
+	}
+	return true;
+}
+
+static bool write_meta(struct dataplane *dp, const struct cgn_meta *meta, struct dataplane_error *error)
+{
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(dp->map[DP_META], &zero, meta, 0))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "meta: cannot write: %s", strerror(errno));
+	return true;
+}
+
+static bool build(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
+{
+	struct xcgn_bpf *skeleton = skeleton_open(error);
+	struct cgn_meta meta = {};
+	bool built = false;
+	int failed;
+
+	if (!skeleton)
+		return false;
+	size_maps(skeleton, config);
+	bpf_program__set_autoload(skeleton->progs.cgn_outbound, false);
+	bpf_program__set_autoload(skeleton->progs.cgn_inbound, false);
+	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
+	failed = xcgn_bpf__load(skeleton);
+	if (failed) {
+		dataplane_fail(error, DATAPLANE_KERNEL,
+			       "cannot load the BPF object: %s; %s (XCGN_DEBUG=1 in the environment shows the kernel's log)", strerror(-failed),
+			       failed == -ENOMEM ? "not enough memory: make pools or tables smaller" : "xcgn needs Linux 6.1 with BTF and JIT");
+	} else if (pin_maps(dp, skeleton, error) && fill_pools(dp, config, error) && pin_programs(dp, skeleton, error)) {
+		meta.epoch_base_s = dataplane_now_s();
+		meta.epoch_base_unix = (uint64_t)time(NULL);
+		meta.address_count = config_address_count(config);
+		meta.block_count = block_count(config);
+		meta.mappings_max = config->mappings_max;
+		meta.subscribers_max = config->subscribers_max;
+		meta.clock_hz = skeleton->rodata->clock_hz;
+		meta.config_hash = config_hash(config);
+		read_boot_id(meta.boot_id, sizeof(meta.boot_id));
+		read_build_id(meta.programs, sizeof(meta.programs));
+		meta.layout = CGN_LAYOUT_VERSION;
+		built = share_memory(dp, error) && write_meta(dp, &meta, error);
+	}
+	xcgn_bpf__destroy(skeleton);
+	return built;
+}
+
+/* ---- adopting ---- */
+
+static bool open_maps(struct dataplane *dp, struct dataplane_error *error)
+{
+	int i;
+
+	for (i = 0; i < DP_MAP_COUNT; i++) {
+		dp->map[i] = dataplane_open_pin(dp->pin_dir, dataplane_map_names[i]);
+		if (dp->map[i] < 0)
+			return dataplane_fail(error, dp->map[i] == -EPERM || dp->map[i] == -EACCES ? DATAPLANE_KERNEL : DATAPLANE_STATE,
+					      "%s/%s: cannot open: %s", dp->pin_dir, dataplane_map_names[i], strerror(-dp->map[i]));
+	}
+	dp->templates = dataplane_open_pin(dp->pin_dir, "templates");
+	return dp->templates >= 0 ? true :
+	       dataplane_fail(error, DATAPLANE_STATE, "%s/templates: cannot open: %s", dp->pin_dir, strerror(-dp->templates));
+}
+
+/* The control programs as pinned, or this build's own if another build pinned them: the maps stay. */
+static bool open_programs(struct dataplane *dp, struct cgn_meta *meta, struct dataplane_error *error)
+{
+	struct xcgn_bpf *skeleton;
+	struct bpf_object *object;
+	char build_id[sizeof(meta->programs)], path[256];
+	void *opened;
+	int i, failed;
+	bool done;
+
+	read_build_id(build_id, sizeof(build_id));
+	for (i = 0; i < DP_PROGRAM_COUNT && !strcmp(build_id, meta->programs); i++) {
+		dataplane_program_path(dp->pin_dir, dataplane_program_names[i], path, sizeof(path));
+		dp->program[i] = bpf_obj_get(path);
+		if (dp->program[i] < 0)
+			break;
+	}
+	if (i == DP_PROGRAM_COUNT)
+		return true;
+	object = dataplane_object_open(dp->pin_dir, NULL, &opened, error);
+	if (!object)
+		return false;
+	skeleton = opened;
+	bpf_program__set_autoload(skeleton->progs.cgn_outbound, false);
+	bpf_program__set_autoload(skeleton->progs.cgn_inbound, false);
+	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
+	failed = xcgn_bpf__load(skeleton);
+	if (failed)
+		done = dataplane_fail(error, DATAPLANE_KERNEL, "cannot load this build's programs over the pinned maps: %s", strerror(-failed));
+	else
+		done = pin_programs(dp, skeleton, error);
+	xcgn_bpf__destroy(skeleton);
+	if (!done)
+		return false;
+	memcpy(meta->programs, build_id, sizeof(meta->programs));
+	return write_meta(dp, meta, error);
+}
+
+/* Refuses what may not be adopted, with the reason and the way out. */
+static bool check_meta(const struct dataplane *dp, const struct config *config, const struct cgn_meta *meta, struct dataplane_error *error)
+{
+	if (meta->layout != CGN_LAYOUT_VERSION)
+		return dataplane_fail(error, DATAPLANE_STATE,
+				      "%s: pinned maps have layout version %u, this program needs %u; start the version that made them, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+				      dp->pin_dir, meta->layout, CGN_LAYOUT_VERSION);
+	if (meta->config_hash != config_hash(config))
+		return dataplane_fail(error, DATAPLANE_STATE,
+				      "%s: pinned maps were built for other pools or tables than the configuration has; restore those, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+				      dp->pin_dir);
+	return true;
+}
+
+static struct dataplane *give_up(struct dataplane *dp, bool remove_pins)
+{
+	if (remove_pins)
+		dataplane_remove_pins(dp->pin_dir);
+	dataplane_close(dp);
+	return NULL;
+}
+
+struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, struct dataplane_error *error)
+{
+	struct dataplane *dp = dataplane_alloc(config->pin_dir);
+	struct cgn_meta meta = {};
+	uint32_t zero = 0;
+	bool had_meta;
+	int fd;
+
+	if (!dp) {
+		dataplane_fail(error, DATAPLANE_KERNEL, "out of memory");
+		return NULL;
+	}
+	if (!dataplane_prepare_pin_dir(config->pin_dir, error))
+		return give_up(dp, false);
+	fd = dataplane_open_pin(config->pin_dir, dataplane_map_names[DP_META]);
+	if (fd == -EPERM || fd == -EACCES) {
+		dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot open pins: %s; run as root, or with CAP_BPF", config->pin_dir, strerror(-fd));
+		return give_up(dp, false);
+	}
+	had_meta = fd >= 0 && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.layout;
+	/* a map of another size than ours is a layout that we cannot even read */
+	if (fd >= 0) {
+		struct bpf_map_info info = {};
+		uint32_t len = sizeof(info);
+
+		bpf_obj_get_info_by_fd(fd, &info, &len);
+		close(fd);
+		if (info.value_size != sizeof(meta)) {
+			dataplane_fail(error, DATAPLANE_STATE, "%s: pinned meta has %u bytes, this program's layout %zu; `xcgnctl purge` after detaching",
+				       config->pin_dir, info.value_size, sizeof(meta));
+			return give_up(dp, false);
+		}
+	}
+	*ret_fresh = !had_meta;
+	if (!had_meta) {	/* nothing, or a build that was cut short before anything was promised */
+		dataplane_remove_pins(config->pin_dir);
+		if (dataplane_prepare_pin_dir(config->pin_dir, error) && build(dp, config, error))
+			return dp;
+		return give_up(dp, true);
+	}
+	if (check_meta(dp, config, &meta, error) && open_maps(dp, error) && open_programs(dp, &meta, error) && share_memory(dp, error))
+		return dp;
+	return give_up(dp, false);
+}
+
+struct dataplane *dataplane_open_existing(const char *pin_dir, struct dataplane_error *error)
+{
+	struct dataplane *dp = dataplane_alloc(pin_dir);
+	struct cgn_meta meta = {};
+	int i, fd;
+
+	if (!dp) {
+		dataplane_fail(error, DATAPLANE_KERNEL, "out of memory");
+		return NULL;
+	}
+	fd = dataplane_open_pin(pin_dir, dataplane_map_names[DP_META]);
+	if (fd >= 0)
+		close(fd);
+	if (fd < 0) {
+		bool denied = fd == -EPERM || fd == -EACCES;
+
+		dataplane_fail(error, denied ? DATAPLANE_KERNEL : DATAPLANE_STATE, "%s: no pinned maps: %s; %s", pin_dir, strerror(-fd),
+			       denied ? "run as root" : "xcgnd makes them when it starts");
+		return give_up(dp, false);
+	}
+	if (!open_maps(dp, error))
+		return give_up(dp, false);
+	if (!dataplane_meta(dp, &meta) || meta.layout != CGN_LAYOUT_VERSION) {
+		dataplane_fail(error, DATAPLANE_STATE, "%s: pinned maps have layout version %u, this program needs %u", pin_dir, meta.layout,
+			       CGN_LAYOUT_VERSION);
+		return give_up(dp, false);
+	}
+	for (i = 0; i < DP_PROGRAM_COUNT; i++) {
+		char path[256];
+
+		dataplane_program_path(pin_dir, dataplane_program_names[i], path, sizeof(path));
+		dp->program[i] = bpf_obj_get(path);
+	}
+	return share_memory(dp, error) ? dp : give_up(dp, false);
+}
+
+/* ---- settings ---- */
+
+static void add_rule(struct cgn_settings *settings, struct cgn_subscriber *templates, struct config_prefix4 prefix, uint32_t blocks,
+		     uint32_t explicit_limit, uint32_t reserve)
+{
+	struct cgn_subscriber_rule *rule;
+	struct cgn_subscriber *template;
+
+	if (settings->rule_count >= CGN_PREFIXES_MAX)
+		return;		/* config_load() has refused that */
+	rule = &settings->rule[settings->rule_count];
+	template = &templates[settings->rule_count++];
+	rule->network = prefix.network;
+	rule->mask = prefix.length ? ~0u << (32 - prefix.length) : 0;
+	template->blocks_limit = blocks;
+	template->explicit_limit = explicit_limit;
+	template->reserve = reserve;
+}
+
+static void add_ranges(struct cgn_settings *settings, const struct config *config)
+{
+	unsigned i, j;
+
+	for (i = 0; i < config->pools_count; i++)
+		for (j = 0; j < config->pools[i].addresses_count; j++) {
+			struct config_prefix4 prefix = config->pools[i].addresses[j];
+			struct cgn_range *last = settings->range_count ? &settings->range[settings->range_count - 1] : NULL;
+			uint32_t count = addresses_of(prefix);
+
+			if (last && last->last + 1 == prefix.network) {
+				last->last += count;	/* one comparison less for every packet */
+			} else if (settings->range_count < CGN_RANGES_MAX) {
+				settings->range[settings->range_count++] = (struct cgn_range){
+					.first = prefix.network, .last = prefix.network + count - 1, .index = settings->address_count };
+			}
+			settings->address_count += count;
+		}
+}
+
+bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
+{
+	struct cgn_subscriber templates[CGN_PREFIXES_MAX] = {};
+	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
+		.tcp_transitory_s = config->tcp_transitory_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S };
+	uint32_t zero = 0, i;
+
+	for (i = 0; i < config->overrides_count; i++)
+		add_rule(&settings, templates, config->overrides[i].prefix, config->overrides[i].blocks,
+			 config->overrides[i].explicit_limit, config->overrides[i].reserve);
+	for (i = 0; i < config->subscriber_prefixes_count; i++)
+		add_rule(&settings, templates, config->subscriber_prefixes[i], config->blocks, config->explicit_limit, config->reserve);
+	add_ranges(&settings, config);
+	for (i = 0; i < settings.rule_count; i++)
+		if (bpf_map_update_elem(dp->templates, &i, &templates[i], 0))
+			return dataplane_fail(error, DATAPLANE_KERNEL, "templates: cannot write: %s", strerror(errno));
+	if (bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot write: %s", strerror(errno));
+	return true;
+}
+
+bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_epoch_reason reason)
+{
+	struct cgn_meta meta;
+	uint32_t zero = 0;
+
+	if (!dataplane_meta(dp, &meta))
+		return false;
+	meta.epoch_base_s = epoch_base_s;
+	meta.epoch_base_unix = (uint64_t)time(NULL);
+	meta.epoch_reason = reason;
+	return !bpf_map_update_elem(dp->map[DP_META], &zero, &meta, 0);
+}

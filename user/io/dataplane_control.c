@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The control programs: the only way by which userspace changes a live mapping. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "dataplane_internal.h"
+
+static int run(const struct dataplane *dp, enum dataplane_program program, void *request, uint32_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = request, .ctx_size_in = size, .ctx_out = request, .ctx_size_out = size);
+
+	return bpf_prog_test_run_opts(dp->program[program], &options) ? -errno : 0;
+}
+
+int dataplane_map(void *dp, struct cgn_map_request *request)
+{
+	return run(dp, DP_CONTROL_MAP, request, sizeof(*request));
+}
+
+int dataplane_delete(void *dp, struct cgn_map_request *request)
+{
+	return run(dp, DP_CONTROL_DELETE, request, sizeof(*request));
+}
+
+const struct dataplane_ops dataplane_bpf_ops = { .map = dataplane_map, .delete = dataplane_delete };
+
+/* Array elements stand 8 bytes apart, whatever their size. */
+static uint32_t *batch_slot(struct dataplane *dp, uint32_t index)
+{
+	return (uint32_t *)((uint8_t *)dp->batch + (size_t)index * 8);
+}
+
+int dataplane_reap(struct dataplane *dp, const uint32_t *slots, uint32_t count, struct cgn_reap_request *ret_request)
+{
+	uint32_t i;
+
+	if (count > CGN_BATCH_MAX)
+		return -E2BIG;
+	for (i = 0; i < count; i++)
+		*batch_slot(dp, i) = slots[i];
+	memset(ret_request, 0, sizeof(*ret_request));
+	ret_request->count = count;
+	return run(dp, DP_CONTROL_REAP, ret_request, sizeof(*ret_request));
+}
+
+int dataplane_release(struct dataplane *dp, struct cgn_release_request *request)
+{
+	return run(dp, DP_CONTROL_RELEASE, request, sizeof(*request));
+}
+
+static int compare_slots(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int dataplane_list(struct dataplane *dp, const struct cgn_subscriber_key *subscriber, uint32_t origins, uint32_t **ret_slots)
+{
+	struct cgn_list_request request = { .subscriber = *subscriber, .origins = origins };
+	uint32_t *slots = NULL, *grown, i;
+	int count = 0, failed;
+
+	do {
+		failed = run(dp, DP_CONTROL_LIST, &request, sizeof(request));
+		if (failed)
+			break;
+		grown = realloc(slots, ((size_t)count + request.count + 1) * sizeof(*slots));
+		if (!grown) {
+			failed = -ENOMEM;
+			break;
+		}
+		slots = grown;
+		for (i = 0; i < request.count; i++)
+			slots[count++] = *batch_slot(dp, i);
+	} while (request.next);
+	if (failed) {
+		free(slots);
+		return failed;
+	}
+	qsort(slots, (size_t)count, sizeof(*slots), compare_slots);
+	*ret_slots = slots;
+	return count;
+}

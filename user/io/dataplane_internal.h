@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Shared by the dataplane_*.c files only. */
+#ifndef CGN_DATAPLANE_INTERNAL_H
+#define CGN_DATAPLANE_INTERNAL_H
+#include <stddef.h>
+#include <stdint.h>
+#include "dataplane.h"
+
+struct bpf_object;
+
+enum dataplane_program { DP_CONTROL_MAP, DP_CONTROL_DELETE, DP_CONTROL_REAP, DP_CONTROL_RELEASE, DP_CONTROL_LIST, DP_CONTROL_CLOCK,
+	DP_PROGRAM_COUNT };
+
+struct dataplane {
+	char pin_dir[192];
+	int map[DP_MAP_COUNT];
+	int templates;			/* map of new subscribers, written with the settings */
+	int program[DP_PROGRAM_COUNT];	/* -1 in the tools' read-only view */
+	void *slots, *blocks, *pools, *batch;
+	uint32_t slot_count, block_count, pool_count;
+	uint32_t cpus;
+};
+
+extern const char *const dataplane_map_names[DP_MAP_COUNT];
+extern const char *const dataplane_program_names[DP_PROGRAM_COUNT];
+
+/* Fills error and returns false, so that callers can `return dataplane_fail(...)`. */
+bool dataplane_fail(struct dataplane_error *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- dataplane_pins.c ---- */
+/* bpffs at or above pin_dir, mounted if it is /sys/fs/bpf and missing; pin_dir and its programs/ made, 0700. */
+bool dataplane_prepare_pin_dir(const char *pin_dir, struct dataplane_error *error);
+void dataplane_pin_path(const char *pin_dir, const char *name, char *ret_path, size_t size);
+void dataplane_program_path(const char *pin_dir, const char *name, char *ret_path, size_t size);
+/* An fd, or -errno. */
+int dataplane_open_pin(const char *pin_dir, const char *name);
+/* Removes our pins and the folder; what is not ours stays, and then so does the folder. */
+void dataplane_remove_pins(const char *pin_dir);
+
+/* ---- dataplane.c ---- */
+/* The BPF object, opened, not loaded, with every map that is pinned below pin_dir reused and the clock set; only
+ * `program` (or all, if NULL) will be loaded. The caller closes it with dataplane_object_close(). */
+struct bpf_object *dataplane_object_open(const char *pin_dir, const char *program, void **ret_skeleton,
+					 struct dataplane_error *error);
+void dataplane_object_close(void *skeleton);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The folder of pins in bpffs. */
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include "config.h"
+#include "dataplane_internal.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+const char *const dataplane_map_names[DP_MAP_COUNT] = {
+	[DP_MAPPINGS] = "mappings", [DP_PORTS] = "ports", [DP_BLOCKS] = "blocks", [DP_POOLS] = "pools",
+	[DP_SUBSCRIBERS] = "subscribers", [DP_EXPLICIT] = "explicit", [DP_FRAGMENTS] = "fragments",
+	[DP_INTERFACES] = "interfaces", [DP_TX_PORTS] = "tx_ports", [DP_STATS] = "stats", [DP_EVENTS] = "events",
+	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
+};
+
+const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
+	[DP_CONTROL_MAP] = "control_map", [DP_CONTROL_DELETE] = "control_delete", [DP_CONTROL_REAP] = "control_reap",
+	[DP_CONTROL_RELEASE] = "control_release", [DP_CONTROL_LIST] = "control_list", [DP_CONTROL_CLOCK] = "control_clock",
+};
+
+bool dataplane_fail(struct dataplane_error *error, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	error->code = code;
+	va_start(arguments, format);
+	vsnprintf(error->text, sizeof(error->text), format, arguments);
+	va_end(arguments);
+	return false;
+}
+
+void dataplane_pin_path(const char *pin_dir, const char *name, char *ret_path, size_t size)
+{
+	snprintf(ret_path, size, "%s/%s", pin_dir, name);
+}
+
+void dataplane_program_path(const char *pin_dir, const char *name, char *ret_path, size_t size)
+{
+	snprintf(ret_path, size, "%s/programs/%s", pin_dir, name);
+}
+
+int dataplane_open_pin(const char *pin_dir, const char *name)
+{
+	char path[256];
+	int fd;
+
+	dataplane_pin_path(pin_dir, name, path, sizeof(path));
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+static bool make_folder(const char *path, struct dataplane_error *error)
+{
+	if (!mkdir(path, 0700) || errno == EEXIST)
+		return true;
+	return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot make the folder for pins: %s", path, strerror(errno));
+}
+
+bool dataplane_prepare_pin_dir(const char *pin_dir, struct dataplane_error *error)
+{
+	char path[256], *slash;
+
+	snprintf(path, sizeof(path), "%s", pin_dir);
+	slash = strrchr(path, '/');
+	if (slash && slash != path)
+		*slash = '\0';
+	if (!is_bpffs(path) && !strcmp(path, BPFFS) && mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot mount bpffs: %s; run as root", BPFFS, strerror(errno));
+	if (!is_bpffs(path))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "pin-dir %s: %s is not on a bpffs; mount one there, or use a folder of %s",
+				      pin_dir, path, BPFFS);
+	if (!make_folder(pin_dir, error))
+		return false;
+	snprintf(path, sizeof(path), "%s/programs", pin_dir);
+	return make_folder(path, error);
+}
+
+void dataplane_remove_pins(const char *pin_dir)
+{
+	char path[256];
+	int i;
+
+	/* meta first: what is left of a purge that was cut short is no complete set, and never adopted */
+	unlink((dataplane_pin_path(pin_dir, dataplane_map_names[DP_META], path, sizeof(path)), path));
+	for (i = 0; i < DP_MAP_COUNT; i++)
+		unlink((dataplane_pin_path(pin_dir, dataplane_map_names[i], path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "templates", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "next_hops", path, sizeof(path)), path));
+	for (i = 0; i < DP_PROGRAM_COUNT; i++)
+		unlink((dataplane_program_path(pin_dir, dataplane_program_names[i], path, sizeof(path)), path));
+	dataplane_pin_path(pin_dir, "programs", path, sizeof(path));
+	rmdir(path);
+	rmdir(pin_dir);
+}
+
+bool dataplane_purge(const struct config *config, struct dataplane_error *error)
+{
+	struct stat status;
+	unsigned i;
+
+	for (i = 0; i < config->interfaces_count; i++)
+		if (dataplane_is_attached(config->interfaces[i].name))
+			return dataplane_fail(error, DATAPLANE_STATE, "%s: still attached; run `xcgnctl detach` first",
+					      config->interfaces[i].name);
+	if (stat(config->pin_dir, &status))
+		return dataplane_fail(error, DATAPLANE_STATE, "%s: nothing to purge: %s", config->pin_dir, strerror(errno));
+	dataplane_remove_pins(config->pin_dir);
+	if (!stat(config->pin_dir, &status))
+		return dataplane_fail(error, DATAPLANE_STATE, "%s: pins removed, but the folder holds something else and stays",
+				      config->pin_dir);
+	return true;
+}
