@@ -18,8 +18,10 @@ struct pcp_request_header {	/* section 7.1 */
 	uint8_t client6[16];
 };
 
-struct pcp_response_header {	/* section 7.2 */
-	uint8_t opcode;
+struct pcp_response_header {	/* section 7.2; encoded always as PCP_VERSION with the response bit */
+	uint8_t version;	/* decoded only */
+	bool is_response;	/* decoded only */
+	uint8_t opcode;		/* without the response bit */
 	uint8_t result;
 	uint32_t lifetime_s;
 	uint32_t epoch_s;
