@@ -23,7 +23,7 @@ struct pcp_datagram {		/* what was received; the caller owns bytes */
 	uint16_t source_port;
 };
 
-/* Counts since the start; index: result code, and silent drops apart. */
+/* Counts since the start: datagrams, how many of them got no answer, and the answers by result code. */
 struct pcp_server_stats {
 	uint64_t requests, silent;
 	uint64_t results[32];
@@ -36,7 +36,8 @@ void pcp_server_set_policy(struct pcp_server *server, const struct pcp_policy *p
 void pcp_server_set_epoch_base(struct pcp_server *server, uint32_t epoch_base_s);
 const struct pcp_server_stats *pcp_server_stats(const struct pcp_server *server);
 
-/* Decides one request. Returns the length of the reply written to `reply` (at least PCP_MESSAGE_MAX bytes), 0 for silence. */
+/* Decides one request. Returns the length of the reply written to `reply` (at least PCP_MESSAGE_MAX bytes, apart from the
+ * datagram's), 0 for silence. */
 size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s,
 			 uint8_t *reply, size_t reply_size);
 

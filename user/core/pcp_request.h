@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One request on its way through the server. Shared by pcp_server.c and the files of its opcodes and options only. */
+#ifndef CGN_PCP_REQUEST_H
+#define CGN_PCP_REQUEST_H
+#include "error.h"
+#include "pcp_codec.h"
+#include "pcp_server.h"
+
+struct pcp_request;
+struct pcp_answer;
+
+struct pcp_server {
+	struct pcp_policy policy;
+	const struct dataplane_ops *ops;
+	void *dataplane;
+	uint32_t epoch_base_s;
+	struct pcp_server_stats stats;
+};
+
+enum pcp_accepted_option {	/* bits of pcp_operation.options */
+	PCP_ACCEPTS_THIRD_PARTY = 1 << 0,
+	PCP_ACCEPTS_PREFER_FAILURE = 1 << 1,
+	PCP_ACCEPTS_FILTER = 1 << 2,
+};
+
+/* One opcode: a row in pcp_server.c. The functions return 0 or an error that cgn_error_pcp_result() knows. */
+struct pcp_operation {
+	uint8_t opcode;
+	size_t body_len;
+	unsigned options;	/* pcp_accepted_option */
+	size_t is_served;	/* offset of its switch in struct pcp_policy */
+	void (*decode)(struct reader *body, struct pcp_request *request);	/* body_len bytes are there; NULL: no body */
+	/* Does it. On an error nothing has changed. */
+	int (*decide)(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
+	void (*encode)(struct writer *w, const struct pcp_answer *answer);	/* NULL: no body */
+};
+
+struct pcp_request {
+	const struct pcp_datagram *datagram;
+	const struct pcp_operation *operation;	/* NULL until the opcode is known */
+	struct pcp_request_header header;
+	struct pcp_map map;
+	uint8_t internal6[16];		/* whose mapping it is about */
+	struct reader options;		/* at the first one */
+	bool prefers_failure;
+};
+
+struct pcp_answer {
+	uint32_t lifetime_s;	/* of a success, and of CGN_ENONCE; other errors have theirs by result */
+	struct pcp_map map;
+};
+
+/* ---- pcp_options.c ---- */
+/* Judges all options in their order and enters what they say into the request (RFC 6887 section 7.3). */
+int pcp_options_process(struct pcp_request *request);
+/* Those that were processed, as they came. */
+void pcp_options_echo(const struct pcp_request *request, struct writer *w);
+
+/* ---- pcp_map.c ---- */
+void pcp_map_decode(struct reader *body, struct pcp_request *request);
+int pcp_map_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
+void pcp_map_encode(struct writer *w, const struct pcp_answer *answer);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <stdlib.h>
+#include "pcp_request.h"
+
+/* Section 14.1.2: that it is answered, with the Epoch, is all. */
+static int announce_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer)
+{
+	(void)server;
+	(void)request;
+	answer->lifetime_s = 0;
+	return 0;
+}
+
+static const struct pcp_operation operations[] = {
+	{ PCP_ANNOUNCE, 0, 0, offsetof(struct pcp_policy, announce), NULL, announce_decide, NULL },
+	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER,
+	  offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
+};
+
+/* A disabled opcode is as good as unknown. */
+static const struct pcp_operation *operation_find(const struct pcp_policy *policy, uint8_t opcode)
+{
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		if (operations[i].opcode == opcode)
+			return *(const bool *)((const char *)policy + operations[i].is_served) ? &operations[i] : NULL;
+	return NULL;
+}
+
+/* ---- receiving: the order is that of section 8.2 ---- */
+
+static int request_check_header(const struct pcp_server *server, struct pcp_request *request)
+{
+	const struct pcp_datagram *datagram = request->datagram;
+	struct reader r;
+
+	if (datagram->len < 2 || datagram->bytes[1] & PCP_RESPONSE_BIT)
+		return CGN_ESILENT;
+	if (datagram->bytes[0] != PCP_VERSION)
+		return CGN_EVERSION;
+	reader_init(&r, datagram->bytes, datagram->len);
+	if (pcp_decode_request_header(&r, &request->header))
+		return CGN_ESILENT;
+	request->operation = operation_find(&server->policy, request->header.opcode);
+	if (datagram->len > PCP_MESSAGE_MAX || datagram->len % 4)
+		return CGN_EMALFORMED;
+	if (request->operation && reader_left(&r) < request->operation->body_len)
+		return CGN_ESHORT;
+	if (memcmp(request->header.client6, datagram->source6, sizeof(datagram->source6)))
+		return CGN_EADDRESS;
+	return request->operation ? 0 : CGN_EOPCODE;
+}
+
+static int request_decide(struct pcp_server *server, struct pcp_request *request, struct pcp_answer *answer)
+{
+	struct reader r;
+	int error;
+
+	error = request_check_header(server, request);
+	if (error)
+		return error;
+	reader_init(&r, request->datagram->bytes, request->datagram->len);
+	reader_take(&r, PCP_HEADER_LEN);
+	if (request->operation->decode)
+		request->operation->decode(&r, request);
+	request->options = r;
+	memcpy(request->internal6, request->header.client6, sizeof(request->internal6));
+	error = pcp_options_process(request);
+	if (error)
+		return error;
+	return request->operation->decide(server, request, answer);
+}
+
+/* ---- answering ---- */
+
+static uint32_t epoch_s(const struct pcp_server *server, uint32_t now_s)
+{
+	return now_s - server->epoch_base_s;
+}
+
+/* Section 7.4: errors that may soon be over, and all others. */
+static uint32_t error_lifetime_s(const struct pcp_policy *policy, uint8_t result)
+{
+	switch (result) {
+	case PCP_NETWORK_FAILURE:
+	case PCP_NO_RESOURCES:
+	case PCP_USER_EX_QUOTA:
+	case PCP_CANNOT_PROVIDE_EXTERNAL:
+		return policy->error_short_s;
+	default:
+		return policy->error_long_s;
+	}
+}
+
+/* "Not successfully parsed", of which section 7.2 says no more: the reply then keeps the client's last 12 address bytes. */
+static bool request_was_parsed(uint8_t result)
+{
+	return result != PCP_UNSUPP_VERSION && result != PCP_MALFORMED_REQUEST && result != PCP_UNSUPP_OPCODE &&
+	       result != PCP_MALFORMED_OPTION;
+}
+
+/* The request again, at most PCP_MESSAGE_MAX of it, padded, with the server's fields set. A request shorter than a header
+ * (only one of another version) gets a whole one: NAT-PMP clients read "unsupported version" at the same place. */
+static void error_encode(struct writer *w, const struct pcp_datagram *datagram, const struct pcp_response_header *header)
+{
+	size_t len = datagram->len < PCP_MESSAGE_MAX ? datagram->len : PCP_MESSAGE_MAX;
+	size_t head = len < PCP_HEADER_LEN ? len : PCP_HEADER_LEN;
+
+	pcp_encode_response_header(w, header);
+	if (head > 12 && !request_was_parsed(header->result))
+		memcpy(w->start + 12, datagram->bytes + 12, head - 12);
+	writer_bytes(w, datagram->bytes + head, len - head);
+	writer_pad4(w);
+}
+
+/* Never longer than the request, of which body and options are copies, so that it always fits once state has changed. */
+static void success_encode(struct writer *w, const struct pcp_request *request, const struct pcp_answer *answer,
+			   const struct pcp_response_header *header)
+{
+	pcp_encode_response_header(w, header);
+	if (request->operation->encode)
+		request->operation->encode(w, answer);
+	pcp_options_echo(request, w);
+}
+
+size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s,
+			 uint8_t *reply, size_t reply_size)
+{
+	struct pcp_request request = { .datagram = datagram };
+	struct pcp_response_header header = { 0 };
+	struct pcp_answer answer = { 0 };
+	struct writer w;
+	int error;
+
+	server->stats.requests++;
+	error = reply_size < PCP_MESSAGE_MAX ? CGN_ESILENT : request_decide(server, &request, &answer);
+	if (error == CGN_ESILENT) {
+		server->stats.silent++;
+		return 0;
+	}
+	header.opcode = datagram->bytes[1];
+	header.result = (uint8_t)cgn_error_pcp_result(error);
+	header.lifetime_s = answer.lifetime_s;
+	header.epoch_s = epoch_s(server, now_s);
+	server->stats.results[header.result]++;
+	writer_init(&w, reply, PCP_MESSAGE_MAX);
+	if (error && error != CGN_ENONCE)
+		header.lifetime_s = error_lifetime_s(&server->policy, header.result);
+	if (error)
+		error_encode(&w, datagram, &header);
+	else
+		success_encode(&w, &request, &answer, &header);
+	return writer_len(&w);
+}
+
+size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size)
+{
+	struct pcp_response_header header = { .opcode = PCP_ANNOUNCE, .epoch_s = epoch_s(server, now_s) };
+	struct writer w;
+
+	writer_init(&w, reply, reply_size);
+	pcp_encode_response_header(&w, &header);
+	return w.overflow ? 0 : writer_len(&w);
+}
+
+/* ---- life ---- */
+
+struct pcp_server *pcp_server_new(const struct pcp_policy *policy, const struct dataplane_ops *ops, void *dataplane)
+{
+	struct pcp_server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return NULL;
+	server->policy = *policy;
+	server->ops = ops;
+	server->dataplane = dataplane;
+	return server;
+}
+
+void pcp_server_free(struct pcp_server *server)
+{
+	free(server);
+}
+
+void pcp_server_set_policy(struct pcp_server *server, const struct pcp_policy *policy)
+{
+	server->policy = *policy;
+}
+
+void pcp_server_set_epoch_base(struct pcp_server *server, uint32_t epoch_base_s)
+{
+	server->epoch_base_s = epoch_base_s;
+}
+
+const struct pcp_server_stats *pcp_server_stats(const struct pcp_server *server)
+{
+	return &server->stats;
+}
