@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A data plane that is a list: what the PCP server's tests and fuzzer have in place of the kernel. Subscribers are
+ * 198.51.100.0/24, the pool is 192.0.2.1, ports 1024 to 1024 + ports - 1 of each protocol. */
+#ifndef CGN_MODEL_DATAPLANE_H
+#define CGN_MODEL_DATAPLANE_H
+#include <stdbool.h>
+#include <string.h>
+#include "dataplane_ops.h"
+
+#define MODEL_MAPPINGS_MAX 64
+
+struct model_mapping {
+	struct cgn_internal internal;
+	struct cgn_external external;
+	__u8 nonce[CGN_NONCE_LEN];
+	unsigned origins;	/* CGN_MAP, CGN_PEER, CGN_IMPLICIT, CGN_STATIC */
+	__u32 expires_s;	/* of CGN_MAP */
+	__u32 idle_until_s;	/* of the traffic it carries; 0: none */
+};
+
+struct model {
+	struct model_mapping mapping[MODEL_MAPPINGS_MAX];
+	unsigned count;
+	__u32 now_s;
+	unsigned quota;		/* explicit mappings of one subscriber */
+	unsigned ports;
+	int busy;		/* so many calls answer CGN_BUSY first */
+	int error;		/* every call returns this */
+	int status;		/* every call answers this, if not CGN_OK */
+	unsigned calls, changes;
+	struct cgn_map_request last;	/* as it was asked */
+};
+
+static const __u8 model_pool[4] = { 192, 0, 2, 1 };
+
+static inline void model_init(struct model *model, __u32 now_s)
+{
+	memset(model, 0, sizeof(*model));
+	model->now_s = now_s;
+	model->quota = 8;
+	model->ports = 64;
+}
+
+static inline struct model_mapping *model_find(struct model *model, const struct cgn_internal *internal)
+{
+	unsigned i;
+
+	for (i = 0; i < model->count; i++)
+		if (!memcmp(&model->mapping[i].internal, internal, sizeof(*internal)))
+			return &model->mapping[i];
+	return NULL;
+}
+
+static inline void model_remove(struct model *model, struct model_mapping *mapping)
+{
+	*mapping = model->mapping[--model->count];
+}
+
+static inline bool model_is_free(const struct model *model, __u8 protocol, __u16 port)
+{
+	unsigned i;
+
+	if (port < 1024 || port >= 1024 + model->ports)
+		return false;
+	for (i = 0; i < model->count; i++)
+		if (model->mapping[i].external.protocol == protocol && model->mapping[i].external.port == port)
+			return false;
+	return true;
+}
+
+/* The suggestion if it is to be had, else (unless that is all that will do) the lowest free port. 0: none. */
+static inline __u16 model_port(const struct model *model, const struct cgn_map_request *request)
+{
+	static const __u8 any[4];
+	const struct cgn_external *suggested = &request->suggested;
+	bool here = !memcmp(suggested->addr4, model_pool, 4) || !memcmp(suggested->addr4, any, 4);
+	unsigned port;
+
+	if (here && model_is_free(model, request->internal.protocol, suggested->port))
+		return suggested->port;
+	if (request->flags & CGN_PREFER_FAILURE)
+		return 0;
+	for (port = 1024; port < 1024 + model->ports; port++)
+		if (model_is_free(model, request->internal.protocol, (__u16)port))
+			return (__u16)port;
+	return 0;
+}
+
+static inline bool model_is_suggested(const struct cgn_map_request *request, const struct cgn_external *external)
+{
+	static const __u8 any[4];
+
+	return (!memcmp(request->suggested.addr4, any, 4) || !memcmp(request->suggested.addr4, external->addr4, 4)) &&
+	       request->suggested.port == external->port;
+}
+
+static inline unsigned model_explicit_count(const struct model *model, const struct cgn_internal *internal)
+{
+	unsigned i, count = 0;
+
+	for (i = 0; i < model->count; i++)
+		count += model->mapping[i].origins & CGN_MAP && !memcmp(model->mapping[i].internal.addr4, internal->addr4, 4);
+	return count;
+}
+
+static inline struct model_mapping *model_add(struct model *model, const struct cgn_internal *internal, __u16 port,
+					      unsigned origins)
+{
+	struct model_mapping *mapping = &model->mapping[model->count++];
+
+	memset(mapping, 0, sizeof(*mapping));
+	mapping->internal = *internal;
+	memcpy(mapping->external.addr4, model_pool, 4);
+	mapping->external.port = port;
+	mapping->external.protocol = internal->protocol;
+	mapping->origins = origins;
+	return mapping;
+}
+
+static inline bool model_nonce_permits(const struct model_mapping *mapping, const struct cgn_map_request *request)
+{
+	return request->nonce_policy != CGN_NONCE_STRICT || !memcmp(mapping->nonce, request->nonce, CGN_NONCE_LEN);
+}
+
+/* What happens before any thought: errors and races. True: that is the answer. */
+static inline bool model_is_interrupted(struct model *model, struct cgn_map_request *request)
+{
+	model->calls++;
+	model->last = *request;
+	if (model->busy > 0) {
+		model->busy--;
+		request->status = CGN_BUSY;
+	} else if (model->status != CGN_OK) {
+		request->status = (__u32)model->status;
+	} else {
+		return false;
+	}
+	request->lifetime_s = 0xdeadbeef;	/* "defined for CGN_OK only": nobody may use it, nor ask again with it */
+	memset(&request->external, 0xee, sizeof(request->external));
+	return true;
+}
+
+static inline void model_grant(struct model *model, struct model_mapping *mapping, struct cgn_map_request *request)
+{
+	mapping->origins |= CGN_MAP;
+	mapping->expires_s = model->now_s + request->lifetime_s;
+	request->external = mapping->external;
+	request->status = CGN_OK;
+	model->changes++;
+}
+
+static inline __u32 model_create(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
+{
+	static const __u8 subscribers[3] = { 198, 51, 100 };
+	__u16 port;
+
+	if (memcmp(request->internal.addr4, subscribers, 3))
+		return CGN_NOT_ALLOWED;
+	if (model_explicit_count(model, &request->internal) >= model->quota)
+		return CGN_QUOTA;
+	if (mapping && request->flags & CGN_PREFER_FAILURE && !model_is_suggested(request, &mapping->external))
+		return CGN_CANNOT_PROVIDE;
+	if (!mapping) {
+		port = model_port(model, request);
+		if (!port)
+			return request->flags & CGN_PREFER_FAILURE ? CGN_CANNOT_PROVIDE : CGN_EXHAUSTED;
+		if (model->count == MODEL_MAPPINGS_MAX)
+			return CGN_TABLE_FULL;
+		mapping = model_add(model, &request->internal, port, 0);
+	}
+	memcpy(mapping->nonce, request->nonce, CGN_NONCE_LEN);
+	model_grant(model, mapping, request);
+	request->created = 1;
+	return CGN_OK;
+}
+
+static inline __u32 model_renew(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
+{
+	if (mapping->origins & CGN_MAP && !model_nonce_permits(mapping, request)) {
+		request->lifetime_s = mapping->expires_s - model->now_s;
+		return CGN_NONCE_MISMATCH;
+	}
+	if (request->flags & CGN_PREFER_FAILURE && !model_is_suggested(request, &mapping->external))
+		return CGN_CANNOT_PROVIDE;
+	request->created = 0;
+	if (mapping->origins & CGN_STATIC) {
+		request->external = mapping->external;
+		request->lifetime_s = CGN_FOREVER;
+		return CGN_OK;
+	}
+	model_grant(model, mapping, request);
+	return CGN_OK;
+}
+
+static inline int model_map(void *dataplane, struct cgn_map_request *request)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping;
+
+	if (model->error)
+		return model->error;
+	if (model_is_interrupted(model, request))
+		return 0;
+	mapping = model_find(model, &request->internal);
+	if (mapping && mapping->origins & (CGN_STATIC | CGN_MAP))
+		request->status = model_renew(model, request, mapping);
+	else
+		request->status = model_create(model, request, mapping);
+	return 0;
+}
+
+static inline __u32 model_end(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
+{
+	if (!(mapping->origins & CGN_MAP))
+		return CGN_NOT_ALLOWED;
+	if (!model_nonce_permits(mapping, request)) {
+		request->lifetime_s = mapping->expires_s - model->now_s;
+		return CGN_NONCE_MISMATCH;
+	}
+	model->changes++;
+	request->lifetime_s = 0;
+	if (mapping->idle_until_s > model->now_s) {
+		mapping->origins = CGN_IMPLICIT;
+		request->lifetime_s = mapping->idle_until_s - model->now_s;
+	} else {
+		model_remove(model, mapping);
+	}
+	return CGN_OK;
+}
+
+static inline int model_delete(void *dataplane, struct cgn_map_request *request)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping;
+
+	if (model->error)
+		return model->error;
+	if (model_is_interrupted(model, request))
+		return 0;
+	mapping = model_find(model, &request->internal);
+	request->status = mapping ? model_end(model, request, mapping) : CGN_NOT_FOUND;
+	return 0;
+}
+
+static const struct dataplane_ops model_ops = { .map = model_map, .delete = model_delete };
+
+#endif
