@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Any datagram to the PCP server. The input's first byte sets the scene (traffic, shortage, nonce policy). The next
+ * two are the length of a first datagram, the rest is a second one, or the first again if there is no rest: what one makes is
+ * renewed or deleted by the other. What must hold for every request is checked here, particular bytes by the unit tests. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "model_dataplane.h"
+#include "pcp_codec.h"
+#include "pcp_server.h"
+
+#define NOW_S 5000u
+#define EPOCH_S 1250u
+#define LIFETIME_MIN_S 120u
+#define LIFETIME_MAX_S 86400u
+
+#define REQUIRE(claim) do { if (!(claim)) abort(); } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+enum scene {		/* bits of the first byte */
+	SCENE_STATIC = 1 << 0,		/* 198.51.100.2:12354/tcp is the operator's */
+	SCENE_IMPLICIT = 1 << 1,	/* or has carried packets */
+	SCENE_NO_PORTS = 1 << 2,
+	SCENE_NO_QUOTA = 1 << 3,
+	SCENE_BUSY = 1 << 4,
+	SCENE_ERROR = 1 << 5,
+	SCENE_ANY_NONCE = 1 << 6,
+	SCENE_OTHER_SOURCE = 1 << 7,
+};
+
+static void scene_set(struct model *model, unsigned scene)
+{
+	static const struct cgn_internal tcp_12354 = { .addr4 = { 198, 51, 100, 2 }, .port = 12354, .protocol = 6 };
+
+	model_init(model, NOW_S);
+	if (scene & SCENE_STATIC)
+		model_add(model, &tcp_12354, 1030, CGN_STATIC);
+	else if (scene & SCENE_IMPLICIT)
+		model_add(model, &tcp_12354, 1030, CGN_IMPLICIT)->idle_until_s = NOW_S + 77;
+	if (scene & SCENE_NO_PORTS)
+		model->ports = 0;
+	if (scene & SCENE_NO_QUOTA)
+		model->quota = 0;
+	model->busy = scene & SCENE_BUSY ? 3 : 0;
+	model->error = scene & SCENE_ERROR ? -5 : 0;
+}
+
+/* RFC 6887 section 8.2: who gets no answer, and nobody else. */
+static bool is_to_be_ignored(const struct pcp_datagram *datagram)
+{
+	if (datagram->len < 2 || datagram->bytes[1] & 0x80)
+		return true;
+	return datagram->bytes[0] == 2 && datagram->len < 24;
+}
+
+static bool has_option(const uint8_t *options, size_t len, uint8_t code)
+{
+	struct pcp_option option;
+	struct reader r;
+
+	reader_init(&r, options, len);
+	while (pcp_decode_option(&r, &option) == 1)
+		if (option.code == code)
+			return true;
+	return false;
+}
+
+static void check_error(const struct pcp_datagram *request, const uint8_t *reply, size_t len)
+{
+	size_t copied = request->len < PCP_MESSAGE_MAX ? request->len : PCP_MESSAGE_MAX;
+	size_t expected_len = copied < 24 ? 24 : (copied + 3) / 4 * 4, i;
+
+	REQUIRE(len == expected_len);
+	REQUIRE(reply[3] <= PCP_ADDRESS_MISMATCH);
+	if (copied > 24)
+		REQUIRE(!memcmp(reply + 24, request->bytes + 24, copied - 24));
+	for (i = copied < 24 ? 24 : copied; i < len; i++)
+		REQUIRE(!reply[i]);
+	if (reply[3] == PCP_CANNOT_PROVIDE_EXTERNAL)
+		REQUIRE(has_option(request->bytes + 60, request->len - 60, PCP_OPTION_PREFER_FAILURE));
+	if (request->bytes[0] != 2)
+		REQUIRE(reply[3] == PCP_UNSUPP_VERSION);
+}
+
+static void check_map(const struct pcp_datagram *request, const uint8_t *reply, uint32_t lifetime_s)
+{
+	static const uint8_t zeros[3];
+	bool is_delete = !memcmp(request->bytes + 4, "\0\0\0", 4);
+
+	REQUIRE(!memcmp(reply + 24, request->bytes + 24, 13));	/* nonce, protocol */
+	REQUIRE(!memcmp(reply + 37, zeros, 3));
+	REQUIRE(!memcmp(reply + 40, request->bytes + 40, 2));	/* internal port */
+	if (is_delete) {
+		REQUIRE(!memcmp(reply + 42, request->bytes + 42, 18));
+		return;
+	}
+	REQUIRE(pcp_address_is_ipv4(reply + 44) && !memcmp(reply + 56, model_pool, 4));
+	REQUIRE(lifetime_s == CGN_FOREVER || (lifetime_s >= LIFETIME_MIN_S && lifetime_s <= LIFETIME_MAX_S));
+}
+
+static void check_success(const struct pcp_datagram *request, const uint8_t *reply, size_t len, uint32_t lifetime_s)
+{
+	static const uint8_t zeros[12];
+	struct pcp_option option;
+	struct reader r;
+	size_t body_len;
+	int more;
+
+	REQUIRE(request->bytes[0] == 2 && request->bytes[1] <= PCP_MAP);
+	REQUIRE(request->len <= PCP_MESSAGE_MAX && request->len % 4 == 0 && len <= request->len);
+	REQUIRE(!memcmp(request->bytes + 8, request->source6, 16));
+	REQUIRE(!memcmp(reply + 12, zeros, 12));
+	body_len = request->bytes[1] == PCP_MAP ? 36 : 0;
+	REQUIRE(len >= 24 + body_len);
+	if (body_len)
+		check_map(request, reply, lifetime_s);
+	else
+		REQUIRE(!lifetime_s);
+	reader_init(&r, reply + 24 + body_len, len - 24 - body_len);
+	while ((more = pcp_decode_option(&r, &option)) == 1)
+		REQUIRE(option.code == PCP_OPTION_PREFER_FAILURE && !option.length);
+	REQUIRE(!more);
+}
+
+static void check_reply(const struct pcp_datagram *request, const uint8_t *reply, size_t len, unsigned changes)
+{
+	struct pcp_response_header header;
+	struct reader r;
+
+	REQUIRE((len == 0) == is_to_be_ignored(request));
+	if (!len) {
+		REQUIRE(!changes);
+		return;
+	}
+	REQUIRE(len <= PCP_MESSAGE_MAX && len % 4 == 0);
+	REQUIRE(reply[len] == 0xee);	/* nothing behind it was touched */
+	reader_init(&r, reply, len);
+	REQUIRE(!pcp_decode_response_header(&r, &header));
+	REQUIRE(header.version == 2 && header.is_response && !reply[2]);
+	REQUIRE(header.opcode == request->bytes[1]);
+	REQUIRE(header.epoch_s == EPOCH_S);
+	if (header.result == PCP_SUCCESS) {
+		check_success(request, reply, len, header.lifetime_s);
+		return;
+	}
+	REQUIRE(!changes);
+	check_error(request, reply, len);
+}
+
+static void send_one(struct pcp_server *server, struct model *model, const uint8_t *bytes, size_t len, unsigned scene)
+{
+	static const uint8_t client[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 2 };
+	struct pcp_datagram datagram = { .len = len, .source_port = 50000 };
+	uint8_t reply[PCP_MESSAGE_MAX + 1], *copy = malloc(len ? len : 1);	/* it ends where it ends: ASan sees a byte too far */
+	unsigned changes = model->changes;
+	size_t reply_len;
+
+	REQUIRE(copy);
+	if (len)
+		memcpy(copy, bytes, len);
+	datagram.bytes = copy;
+	memcpy(datagram.source6, client, sizeof(client));
+	if (scene & SCENE_OTHER_SOURCE && len >= 24)
+		memcpy(datagram.source6, bytes + 8, sizeof(datagram.source6));	/* whoever the header names */
+	memset(reply, 0xee, sizeof(reply));
+	reply_len = pcp_server_handle(server, &datagram, NOW_S, reply, sizeof(reply));
+	REQUIRE(model->changes - changes <= 1);
+	check_reply(&datagram, reply, reply_len, model->changes - changes);
+	free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+	struct pcp_policy policy = {
+		.lifetime_min_s = LIFETIME_MIN_S, .lifetime_max_s = LIFETIME_MAX_S, .error_short_s = 30, .error_long_s = 1800,
+		.announce = true, .map = true,
+	};
+	struct pcp_server *server;
+	static struct model model;
+	size_t first, rest;
+
+	if (size < 3)
+		return 0;
+	scene_set(&model, input[0]);
+	policy.nonce_policy = input[0] & SCENE_ANY_NONCE ? CGN_NONCE_OFF : CGN_NONCE_STRICT;
+	first = (size_t)(input[1] << 8 | input[2]);
+	if (first > size - 3)
+		first = size - 3;
+	rest = size - 3 - first;
+	server = pcp_server_new(&policy, &model_ops, &model);
+	REQUIRE(server);
+	pcp_server_set_epoch_base(server, NOW_S - EPOCH_S);
+	send_one(server, &model, input + 3, first, input[0]);
+	send_one(server, &model, rest ? input + 3 + first : input + 3, rest ? rest : first, input[0]);
+	pcp_server_free(server);
+	return 0;
+}
