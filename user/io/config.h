@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include "cgn/limits.h"
 
+#define CONFIG_STATICS_MAX	4096
+#define CONFIG_EXPLICIT_MAX	(CGN_SUBSCRIBER_BLOCKS_MAX * CGN_BLOCK_SIZE_MAX * CGN_PROTOCOLS)	/* nobody has more mappings */
+
 struct config_prefix4 {		/* network is masked: host bits are zero */
 	uint32_t network;
 	uint8_t length;
@@ -69,6 +72,9 @@ struct config {
  * into error; *ret_config is untouched. The caller owns *ret_config. */
 bool config_load(const char *path, struct config **ret_config, char *error, size_t error_size);
 void config_free(struct config *config);	/* NULL is fine */
+
+/* What is legal and yet less than an RFC asks for: the n-th such thing as one line of text; false if there are no more. */
+bool config_warning(const struct config *config, unsigned n, char *text, size_t text_size);
 
 /* External addresses of all pools together, in order of configuration. */
 uint32_t config_address_count(const struct config *config);

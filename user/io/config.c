@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The way from a file to struct config: text, tree, shape, features, libcyaml, meaning. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cgn/abi.h"
+#include "config_address.h"
+#include "config_file.h"
+
+/* ---- libcyaml ---- */
+
+/* Its complaint comes as several lines: the first says what, the next one where. */
+struct complaint {
+	char what[200];
+	size_t line;
+};
+
+static void hear_complaint(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+	struct complaint *complaint = context;
+	char text[200], *at;
+
+	(void)level;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	if (!complaint->what[0])
+		memcpy(complaint->what, text, sizeof(text));
+	at = strstr(text, "(line: ");
+	if (at && !complaint->line)
+		complaint->line = strtoul(at + strlen("(line: "), NULL, 10);
+}
+
+static cyaml_config_t loader_config(struct complaint *complaint)
+{
+	return (cyaml_config_t){ .log_fn = hear_complaint, .log_ctx = complaint, .log_level = CYAML_LOG_ERROR,
+				 .mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS };
+}
+
+/* config_check_shape() has passed it: what libcyaml still refuses is memory, or a check of its own that ours lacks. */
+static struct config_file *load_file(struct config_source *source)
+{
+	struct complaint complaint = { "", 0 };
+	cyaml_config_t loader = loader_config(&complaint);
+	cyaml_data_t *data = NULL;
+	cyaml_err_t error = cyaml_load_data((const uint8_t *)source->text, source->length, &loader, &config_schema, &data, NULL);
+
+	if (error == CYAML_OK)
+		return data;
+	config_fail_line(source, complaint.line ? complaint.line : 1, "%s", complaint.what[0] ? complaint.what : cyaml_strerror(error));
+	return NULL;
+}
+
+static void free_file(struct config_file *file)
+{
+	struct complaint complaint = { "", 0 };
+	cyaml_config_t loader = loader_config(&complaint);
+
+	cyaml_free(&loader, &config_schema, file, 0);
+}
+
+/* ---- from texts to meaning ---- */
+
+void *config_array(struct config_source *source, unsigned count, size_t size)
+{
+	void *array = calloc(count ? count : 1, size);
+
+	if (!array)
+		config_fail_line(source, 0, "out of memory");
+	return array;
+}
+
+/* What libcyaml allocated for struct config changes its owner. */
+static struct config *take_config(struct config_source *source, struct config_file *file)
+{
+	struct config *config = config_array(source, 1, sizeof(*config));
+
+	if (!config)
+		return NULL;
+	*config = file->config;
+	file->config = (struct config){};
+	return config;
+}
+
+/* The order matters: subscribers are checked against pools, static mappings against both. */
+static bool build(struct config_source *source, const struct config_file *file, struct config *config)
+{
+	return config_build_numbers(source, config) && config_build_interfaces(source, config) &&
+	       config_build_pools(source, file, config) && config_build_subscribers(source, file, config) &&
+	       config_build_statics(source, file, config) && config_build_pcp(source, file, config) &&
+	       config_build_paths(source, config);
+}
+
+static struct config *understand(struct config_source *source)
+{
+	struct config_file *file;
+	struct config *config;
+
+	if (!config_source_read(source) || !config_check_shape(source) || !config_check_features(source))
+		return NULL;
+	file = load_file(source);
+	if (!file)
+		return NULL;
+	config = take_config(source, file);
+	if (config && !build(source, file, config)) {
+		config_free(config);
+		config = NULL;
+	}
+	free_file(file);
+	return config;
+}
+
+bool config_load(const char *path, struct config **ret_config, char *error, size_t error_size)
+{
+	struct config_source source = { .path = path, .error = error, .error_size = error_size };
+	struct config *config = understand(&source);
+
+	config_source_done(&source);
+	if (config)
+		*ret_config = config;
+	return config;
+}
+
+void config_free(struct config *config)
+{
+	unsigned i;
+
+	if (!config)
+		return;
+	for (i = 0; i < config->interfaces_count; i++)
+		free(config->interfaces[i].name);
+	free(config->interfaces);
+	for (i = 0; i < config->pools_count; i++) {
+		free(config->pools[i].name);
+		free(config->pools[i].addresses);
+	}
+	free(config->pools);
+	free(config->subscriber_prefixes);
+	free(config->overrides);
+	free(config->statics);
+	free(config->pcp.listen4);
+	free(config->state_dir);
+	free(config->pin_dir);
+	free(config->control);
+	free(config);
+}
+
+/* ---- questions ---- */
+
+uint32_t config_address_count(const struct config *config)
+{
+	uint32_t count = 0;
+	unsigned i, j;
+
+	for (i = 0; i < config->pools_count; i++)
+		for (j = 0; j < config->pools[i].addresses_count; j++)
+			count += (uint32_t)prefix_count(config->pools[i].addresses[j]);
+	return count;
+}
+
+static bool pool_warning(const struct config *config, unsigned *n, char *text, size_t text_size)
+{
+	unsigned i;
+
+	for (i = 0; i < config->pools_count; i++)
+		if (config->pools[i].first_port < 1024 && !(*n)--) {
+			snprintf(text, text_size, "pools[%u].ports: ports below 1024 serve dynamic mappings too; RFC 6056 asks for 1024 and up", i);
+			return true;
+		}
+	return false;
+}
+
+bool config_warning(const struct config *config, unsigned n, char *text, size_t text_size)
+{
+	unsigned i;
+
+	for (i = 0; config_number_warning(config, i, text, text_size); i++)
+		if (!n--)
+			return true;
+	if (pool_warning(config, &n, text, text_size))
+		return true;
+	if (config->pcp.nonce_policy == CGN_NONCE_STRICT || n)
+		return false;
+	snprintf(text, text_size, "pcp.nonce: others may change a client's mappings; RFC 6887 section 11.3 asks for strict");
+	return true;
+}
