@@ -36,8 +36,7 @@ static bool read_jiffies(uint64_t *ret_jiffies, struct dataplane_error *error)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, load, .prog_flags = BPF_F_SLEEPABLE);
-	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = ret_jiffies, .ctx_size_in = sizeof(*ret_jiffies), .ctx_out = ret_jiffies,
-		    .ctx_size_out = sizeof(*ret_jiffies));
+	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = ret_jiffies, .ctx_size_in = sizeof(*ret_jiffies));
 	int fd, failed;
 
 	fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "jiffies", "GPL", program, sizeof(program) / sizeof(*program), &load);

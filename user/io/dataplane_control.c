@@ -9,7 +9,7 @@
 
 static int run(const struct dataplane *dp, enum dataplane_program program, void *request, uint32_t size)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = request, .ctx_size_in = size, .ctx_out = request, .ctx_size_out = size);
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = request, .ctx_size_in = size);	/* comes back in the same memory */
 
 	return bpf_prog_test_run_opts(dp->program[program], &options) ? -errno : 0;
 }
