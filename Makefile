@@ -122,13 +122,18 @@ $(B)/tests/bpf_%: tests/bpf/bpf_%.c $(B)/libxcgn.a $(wildcard tests/bpf/*.h test
 check-bpf: all $(BPF_TESTS) ## programs and allocator in the kernel: fixtures, races (root)
 	tests/run.sh bpf
 
+# A bench is tests/bench/NAME_bench.c with the files there that are no bench; its BPF programs come as skeletons.
 BENCH = $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*_bench.c))
-$(B)/bench/%.bpf.o: tests/bench/%.bpf.c $(BPF_HEADERS)
+BENCH_SHARED = $(filter-out %.bpf.c %_bench.c,$(wildcard tests/bench/*.c))
+BENCH_SKELETONS = $(patsubst tests/bench/%.bpf.c,$(B)/bench/%.skel.h,$(wildcard tests/bench/*.bpf.c))
+$(B)/bench/%.bpf.o: tests/bench/%.bpf.c $(BPF_HEADERS) $(wildcard tests/bench/*.h)
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
-$(B)/bench/%_bench: tests/bench/%_bench.c $(B)/libxcgn.a $(patsubst tests/bench/%.bpf.c,$(B)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c))
+$(B)/bench/%.skel.h: $(B)/bench/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+$(B)/bench/%_bench: tests/bench/%_bench.c $(BENCH_SHARED) $(wildcard tests/bench/*.h) $(BENCH_SKELETONS) $(B)/libxcgn.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -o $@ $< $(B)/libxcgn.a $(LIBS) -lpthread
+	$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bench -I$(B)/bench -o $@ $< $(BENCH_SHARED) $(B)/libxcgn.a $(LIBS) -lpthread
 
 check-netns: all ## end to end in network namespaces (root)
 	tests/run.sh netns
