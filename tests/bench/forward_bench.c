@@ -7,7 +7,7 @@
 #include "result.h"
 #include "rig.h"
 
-#define WINDOW_SECONDS 0.25
+#define WINDOW_SECONDS 0.5
 #define WARM_UP_FRAMES 65536
 
 struct options {
@@ -98,7 +98,7 @@ static bool parse(int argc, char **argv, struct options *options)
 {
 	int option;
 
-	*options = (struct options){ .seconds = 3, .cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1, .remotes = 256 };
+	*options = (struct options){ .seconds = 4, .cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1, .remotes = 256 };
 	while ((option = getopt(argc, argv, "s:c:r:")) != -1)
 		switch (option) {
 		case 's': options->seconds = strtod(optarg, NULL); break;

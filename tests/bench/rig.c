@@ -138,17 +138,10 @@ static bool attach_sinks(struct rig *rig, enum rig_side side)
 	return true;
 }
 
-static bool read_nat(struct rig *rig, const char *prefix, enum rig_path path)
+static bool read_nat(struct rig *rig, enum rig_path path)
 {
-	int fd = namespace_open(prefix, path_names[path]);
-	bool done;
-
-	if (fd < 0)
-		return fail("no namespace %s-%s", prefix, path_names[path]);
-	done = namespace_enter(fd) && interface_read(nat_interfaces[CLIENT], &rig->nat[path][CLIENT]) &&
+	return interface_read(nat_interfaces[CLIENT], &rig->nat[path][CLIENT]) &&
 	       interface_read(nat_interfaces[SERVER], &rig->nat[path][SERVER]);
-	close(fd);
-	return done;
 }
 
 /* Where the limit sends frames that go towards `side`. The caller is in its namespace. */
@@ -164,17 +157,26 @@ static bool limit_aim(struct rig *rig, enum rig_side side)
 	return true;
 }
 
-static bool attach_limit(struct rig *rig, const char *prefix)
+static bool attach_both(struct rig *rig, enum rig_path path, const struct bpf_program *client, const struct bpf_program *server)
 {
-	int fd = namespace_open(prefix, path_names[RIG_LIMIT]);
+	return attach_xdp(&rig->nat[path][CLIENT], client) && attach_xdp(&rig->nat[path][SERVER], server);
+}
+
+/* xcgn's own programs are there already; the sinks are attached before, because the limit sends to their interfaces. */
+static bool prepare_nat(struct rig *rig, const char *prefix, enum rig_path path)
+{
+	int fd = namespace_open(prefix, path_names[path]);
 	bool done;
 
 	if (fd < 0)
-		return fail("no namespace %s-%s", prefix, path_names[RIG_LIMIT]);
-	done = namespace_enter(fd) && limit_aim(rig, SERVER) && limit_aim(rig, CLIENT) &&
-	       attach_xdp(&rig->nat[RIG_LIMIT][CLIENT], rig->programs->progs.limit_outbound) &&
-	       attach_xdp(&rig->nat[RIG_LIMIT][SERVER], rig->programs->progs.limit_inbound);
+		return fail("no namespace %s-%s", prefix, path_names[path]);
+	done = namespace_enter(fd) && read_nat(rig, path);
 	close(fd);
+	if (done && path == RIG_LIMIT)
+		done = limit_aim(rig, SERVER) && limit_aim(rig, CLIENT) &&
+		       attach_both(rig, path, rig->programs->progs.limit_outbound, rig->programs->progs.limit_inbound);
+	if (done && path == RIG_NFTABLES)
+		done = attach_both(rig, path, rig->programs->progs.pass_xdp, rig->programs->progs.pass_xdp);
 	return done;
 }
 
@@ -219,11 +221,10 @@ struct rig *rig_open(const char *prefix, int cpu, uint32_t remotes)
 	rig->random = 0x9e3779b97f4a7c15ull;
 	for (i = 0; i < SIDES; i++)
 		rig->namespace[i] = namespace_open(prefix, side_names[i]);
-	done = programs_open(rig);
+	done = programs_open(rig) && attach_sinks(rig, CLIENT) && attach_sinks(rig, SERVER);
 	for (i = 0; done && i < RIG_PATHS; i++)
-		done = read_nat(rig, prefix, (enum rig_path)i);
-	done = done && attach_sinks(rig, CLIENT) && attach_sinks(rig, SERVER) && attach_limit(rig, prefix) && pin_to_cpu(cpu);
-	if (done)
+		done = prepare_nat(rig, prefix, (enum rig_path)i);
+	if (done && pin_to_cpu(cpu))
 		return rig;
 	rig_close(rig);
 	return NULL;
