@@ -483,6 +483,7 @@ static void test_bad_shape(void **state)
 		{ MINIMAL "timeouts: {udp: -1}\n", 6, { "timeouts.udp", "\"-1\"" } },
 		{ MINIMAL "timeouts: {udp: +1}\n", 6, { "timeouts.udp", "\"+1\"" } },
 		{ MINIMAL "timeouts: {udp: 0x10}\n", 6, { "timeouts.udp", "\"0x10\"" } },
+		{ MINIMAL "timeouts: {udp: 3f}\n", 6, { "timeouts.udp", "\"3f\"" } },
 		{ MINIMAL "timeouts: {udp: 0300}\n", 6, { "timeouts.udp", "\"0300\"" } },
 		{ MINIMAL "timeouts: {udp: 1.5}\n", 6, { "timeouts.udp", "\"1.5\"" } },
 		{ MINIMAL "timeouts: {udp: 4294967296}\n", 6, { "timeouts.udp", "too big" } },

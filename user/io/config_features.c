@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Keys that the file format has and this version does not honour yet: refused, never ignored. A feature that arrives deletes its row. */
+/* Keys that the file format has and this version does not honour yet: refused, never ignored.
+ * A feature that arrives deletes its row. */
 #include <string.h>
 #include "config_file.h"
 

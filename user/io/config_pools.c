@@ -86,7 +86,7 @@ static bool build_ports(struct config_source *source, unsigned i, const char *gi
 	if (given && (!port_range_parse(given, &first, &last) || !last || first > last))
 		return config_fail(source, place, "\"" CONFIG_SHOWN "\" is no range of ports; right is one like 1024-65535", given);
 	if (!suggest_ports(first, last, pool->block_size, &right_first, &right_last))
-		return config_fail(source, place, "%u-%u holds no block of %u ports from a multiple of %u on; right is a longer range, like 1024-65535",
+		return config_fail(source, place, "%u-%u holds no block of %u ports from a multiple of %u on; right is more, as 1024-65535",
 				   first, last, pool->block_size, FIRST_PORT_STEP);
 	if (first != right_first || last != right_last)
 		return config_fail(source, place, "%u-%u is not made of whole blocks of %u ports from a multiple of %u on; right is %u-%u",
@@ -166,7 +166,7 @@ static bool check_amounts(struct config_source *source, const struct pool_addres
 					   prefix_text(address[i].prefix).text, CGN_ADDRESSES_MAX);
 		runs += address[i].prefix.network != next;
 		if (runs > CGN_RANGES_MAX)
-			return config_fail(source, place, "with %s there are more than %u separate runs of addresses; right are fewer, longer prefixes in ascending order",
+			return config_fail(source, place, "with %s there are more than %u separate runs of addresses; right are longer prefixes, ascending",
 					   prefix_text(address[i].prefix).text, CGN_RANGES_MAX);
 		next = address[i].prefix.network + prefix_count(address[i].prefix);
 	}

@@ -22,7 +22,7 @@ static bool build_internal(struct config_source *source, struct config_place pla
 	unsigned i;
 
 	if (!endpoint_parse(text, &mapping->internal4, &mapping->internal_port))
-		return config_fail(source, place, "\"" CONFIG_SHOWN "\" is no IPv4 address and port; right is one like \"198.51.100.15:7000\"", text);
+		return config_fail(source, place, "\"" CONFIG_SHOWN "\" is no IPv4 address and port; right is one like \"10.0.0.9:7000\"", text);
 	for (i = 0; i < config->subscriber_prefixes_count; i++)
 		if (prefix_contains(config->subscriber_prefixes[i], mapping->internal4))
 			return true;
