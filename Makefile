@@ -5,13 +5,16 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX ?= /usr/local
 DESTDIR ?=
 B ?= build
+# make V=1 shows the commands.
+Q = $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-5s %s\n' '$(1)' '$@')
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -fstack-protector-strong -D_GNU_SOURCE -MMD -MP
 LIBS = -Wl,--as-needed -lbpf -lxdp -lmnl -lev -lcyaml -lyaml -ljansson -lsystemd -lelf -lz -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Ibpf \
-	-I/usr/include/$(shell $(CC) -print-multiarch)
+	-I/usr/include/$(shell $(CC) -print-multiarch) -D__$(shell uname -m)__
 
 # Dependencies point one way: cmd -> io -> core -> wire -> include, bpf -> include. Each folder is compiled with -I only for
 # the folders it may see, and lint refuses "../" includes, so a wrong include does not build.
@@ -37,16 +40,19 @@ bpf: $(B)/xcgn.bpf.o ## build the BPF object
 
 $(B)/xcgn.bpf.o: bpf/xcgn.bpf.c $(BPF_HEADERS)
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(B)/skeleton/xcgn.skel.h: $(B)/xcgn.bpf.o
 	@mkdir -p $(@D)
-	$(BPFTOOL) gen skeleton $< name xcgn_bpf > $@
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name xcgn_bpf > $@
 
 define folder_rule
 $(B)/$(1)/%.o: user/$(1)/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(INC_$(1)) -c $$< -o $$@
+	$$(call say,CC)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(INC_$(1)) -c $$< -o $$@
 endef
 $(foreach folder,wire core io cmd,$(eval $(call folder_rule,$(folder))))
 
@@ -54,13 +60,15 @@ $(foreach folder,wire core io cmd,$(eval $(call folder_rule,$(folder))))
 $(B)/io/dataplane.o: $(B)/skeleton/xcgn.skel.h
 
 $(B)/libxcgn.a: $(call objects,wire) $(call objects,core) $(call objects,io)
-	rm -f $@ && ar rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 # A program is user/cmd/NAME.c with any user/cmd/NAME_*.c beside it, and what they share in user/cmd/cmd_*.c.
 program_objects = $(patsubst user/%.c,$(B)/%.o,$(wildcard user/cmd/$(1).c user/cmd/$(1)_*.c user/cmd/cmd_*.c))
 define program_rule
 $(B)/$(1): $(call program_objects,$(1)) $(B)/libxcgn.a
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(B)/libxcgn.a $$(LIBS)
+	$$(call say,LINK)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(B)/libxcgn.a $$(LIBS)
 endef
 $(foreach program,$(PROGRAMS),$(eval $(call program_rule,$(program))))
 
@@ -90,12 +98,15 @@ UNIT_TESTS = $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 $(B)/san/%.o: user/%.c $(B)/skeleton/xcgn.skel.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(INC_io) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(INC_io) -c $< -o $@
 $(B)/libxcgn-san.a: $(patsubst user/%.c,$(B)/san/%.o,$(wildcard user/wire/*.c user/core/*.c user/io/*.c))
-	rm -f $@ && ar rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/libxcgn-san.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(INC_io) -Itests/lib -o $@ $< $(B)/libxcgn-san.a $(LIBS) -lcmocka
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(INC_io) -Itests/lib -o $@ $< $(B)/libxcgn-san.a $(LIBS) -lcmocka
 
 check-unit: $(UNIT_TESTS) ## unit tests (no root)
 	@set -e; for t in $(UNIT_TESTS); do echo "== $$t"; (cd tests && ../$$t); done
@@ -105,7 +116,8 @@ FUZZ_SECONDS ?= 20
 FUZZ_CFLAGS = -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Iinclude -Ibpf -Iuser/wire -Iuser/core -Itests/lib
 $(B)/fuzz/%: tests/fuzz/%.c $(wildcard user/wire/*.[ch] user/core/*.[ch] tests/lib/*.h) $(BPF_HEADERS)
 	@mkdir -p $(@D)
-	$(CLANG) $(FUZZ_CFLAGS) -o $@ $< $(wildcard user/wire/*.c user/core/*.c)
+	$(call say,FUZZ)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -o $@ $< $(wildcard user/wire/*.c user/core/*.c)
 
 check-fuzz: $(FUZZERS) ## a short fuzz run over the kept corpus and beyond (FUZZ_SECONDS each)
 	@set -e; for f in $(FUZZERS); do n=$$(basename $$f); echo "== $$n"; mkdir -p $(B)/corpus/$$n; \
@@ -117,7 +129,8 @@ fuzz: ## ten minutes of fuzzing for each fuzzer
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(B)/tests/%,$(wildcard tests/bpf/bpf_*.c))
 $(B)/tests/bpf_%: tests/bpf/bpf_%.c $(B)/libxcgn.a $(wildcard tests/bpf/*.h tests/lib/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bpf -o $@ $< $(B)/libxcgn.a $(LIBS) -lcmocka -lpthread
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bpf -o $@ $< $(B)/libxcgn.a $(LIBS) -lcmocka -lpthread
 
 check-bpf: all $(BPF_TESTS) ## programs and allocator in the kernel: fixtures, races (root)
 	tests/run.sh bpf
@@ -128,12 +141,15 @@ BENCH_SHARED = $(filter-out %.bpf.c %_bench.c,$(wildcard tests/bench/*.c))
 BENCH_SKELETONS = $(patsubst tests/bench/%.bpf.c,$(B)/bench/%.skel.h,$(wildcard tests/bench/*.bpf.c))
 $(B)/bench/%.bpf.o: tests/bench/%.bpf.c $(BPF_HEADERS) $(wildcard tests/bench/*.h)
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 $(B)/bench/%.skel.h: $(B)/bench/%.bpf.o
-	$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 $(B)/bench/%_bench: tests/bench/%_bench.c $(BENCH_SHARED) $(wildcard tests/bench/*.h) $(BENCH_SKELETONS) $(B)/libxcgn.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bench -I$(B)/bench -o $@ $< $(BENCH_SHARED) $(B)/libxcgn.a $(LIBS) -lpthread
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bench -I$(B)/bench -o $@ $< $(BENCH_SHARED) $(B)/libxcgn.a $(LIBS) -lpthread
 
 check-netns: all ## end to end in network namespaces (root)
 	tests/run.sh netns

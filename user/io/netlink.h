@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel says of addresses, and when it says something else. */
+#ifndef CGN_NETLINK_H
+#define CGN_NETLINK_H
+#include <stdint.h>
+
+struct netlink_address {
+	uint32_t ifindex;
+	uint8_t addr4[4];
+};
+
+/* All IPv4 addresses of this network namespace. Returns how many, or -errno; the caller frees *ret_addresses. */
+int netlink_addresses(struct netlink_address **ret_addresses);
+
+/* A non-blocking fd that becomes readable when links or IPv4 addresses change, or -errno. */
+int netlink_watch_open(void);
+/* Reads what came, unseen: the caller then asks for what there is now. */
+void netlink_watch_drain(int fd);
+
+#endif
