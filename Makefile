@@ -27,7 +27,7 @@ PROGRAMS = xcgnd xcgnctl pcpc
 BPF_HEADERS = $(wildcard bpf/*.h include/cgn/*.h)
 objects = $(patsubst user/%.c,$(B)/%.o,$(wildcard user/$(1)/*.c))
 
-.PHONY: all help clean bpf install lint check check-unit check-fuzz check-bpf check-netns fuzz bench soak demo verifier-report deps format
+.PHONY: all help clean bpf install lint check check-unit check-fuzz check-bpf check-netns test-programs fuzz bench soak demo verifier-report deps format
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -89,9 +89,11 @@ deps: ## install what building and testing need (Debian, root)
 	scripts/deps.sh
 
 # ---- tests, fast to slow ----
+export B FUZZ_SECONDS
+
 check: deps ## install what is missing, then every test
-	$(MAKE) all lint
-	$(MAKE) check-unit check-fuzz check-bpf check-netns
+	$(MAKE) -j$$(nproc) all lint test-programs
+	tests/run.sh unit fuzz bpf netns
 
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 # Unit tests run under ASan and UBSan: their own copy of wire, core and io.
@@ -109,7 +111,7 @@ $(B)/tests/test_%: tests/unit/test_%.c $(B)/libxcgn-san.a
 	$(Q)$(CC) $(ALL_CFLAGS) -O1 $(SANITIZE) $(INC_io) -Itests/lib -o $@ $< $(B)/libxcgn-san.a $(LIBS) -lcmocka
 
 check-unit: $(UNIT_TESTS) ## unit tests (no root)
-	@set -e; for t in $(UNIT_TESTS); do echo "== $$t"; (cd tests && ../$$t); done
+	tests/run.sh unit
 
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
@@ -120,11 +122,10 @@ $(B)/fuzz/%: tests/fuzz/%.c $(wildcard user/wire/*.[ch] user/core/*.[ch] tests/l
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) -o $@ $< $(wildcard user/wire/*.c user/core/*.c)
 
 check-fuzz: $(FUZZERS) ## a short fuzz run over the kept corpus and beyond (FUZZ_SECONDS each)
-	@set -e; for f in $(FUZZERS); do n=$$(basename $$f); echo "== $$n"; mkdir -p $(B)/corpus/$$n; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -print_final_stats=1 -verbosity=0 -artifact_prefix=$(B)/ $(B)/corpus/$$n tests/fuzz/corpus/$$n; done
+	tests/run.sh fuzz
 
 fuzz: ## ten minutes of fuzzing for each fuzzer
-	$(MAKE) check-fuzz FUZZ_SECONDS=600
+	$(MAKE) check-fuzz FUZZ_SECONDS=600 TEST_TIMEOUT=700
 
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(B)/tests/%,$(wildcard tests/bpf/bpf_*.c))
 $(B)/tests/bpf_%: tests/bpf/bpf_%.c $(B)/libxcgn.a $(wildcard tests/bpf/*.h tests/lib/*.h)
@@ -153,6 +154,8 @@ $(B)/bench/%_bench: tests/bench/%_bench.c $(BENCH_SHARED) $(wildcard tests/bench
 
 check-netns: all ## end to end in network namespaces (root)
 	tests/run.sh netns
+
+test-programs: $(UNIT_TESTS) $(FUZZERS) $(BPF_TESTS)
 
 bench: all $(BENCH) ## measure, with ratios to baselines side by side (root)
 	scripts/bench.sh
