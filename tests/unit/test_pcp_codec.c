@@ -170,6 +170,90 @@ static void test_filter(void **state)
 	assert_int_equal(filter.prefix_length, 0x5a);
 }
 
+/* RFC 6887 section 13.1, figure 13. */
+static void test_third_party(void **state)
+{
+	static const uint8_t expected[20] = { 1, 0, 0, 16, CLIENT4 };
+	struct pcp_option option;
+	struct reader r;
+	struct writer w;
+	uint8_t bytes[20], internal6[16];
+
+	(void)state;
+	writer_init(&w, bytes, sizeof(bytes));
+	pcp_encode_third_party(&w, client4);
+	assert_int_equal(writer_len(&w), sizeof(expected));
+	assert_memory_equal(bytes, expected, sizeof(expected));
+
+	reader_init(&r, expected, sizeof(expected));
+	assert_int_equal(pcp_decode_option(&r, &option), 1);
+	assert_int_equal(pcp_decode_third_party(&option, internal6), 0);
+	assert_memory_equal(internal6, client4, 16);
+	for (option.length = 0; option.length < 20; option.length++)
+		assert_int_equal(pcp_decode_third_party(&option, internal6), option.length == 16 ? 0 : CGN_EBADOPTION);
+}
+
+/* RFC 7753 section 4, figure 1: three bytes of padding follow, the seven bits above P are reserved. */
+static void test_port_set(void **state)
+{
+	static const uint8_t expected[12] = { 130, 0, 0, 5, 0xff, 0xff, 0x1b, 0x58, 1, 0, 0, 0 };
+	static const uint8_t reserved_set[12] = { 130, 0, 0, 5, 0x00, 0x10, 0x1b, 0x58, 0xfe, 0, 0, 0 };
+	struct pcp_port_set port_set = { .size = 0xffff, .first_internal_port = 7000, .keeps_parity = true };
+	struct pcp_option option;
+	struct reader r;
+	struct writer w;
+	uint8_t bytes[12];
+
+	(void)state;
+	memset(bytes, 0xee, sizeof(bytes));
+	writer_init(&w, bytes, sizeof(bytes));
+	pcp_encode_port_set(&w, &port_set);
+	assert_int_equal(writer_len(&w), sizeof(expected));
+	assert_memory_equal(bytes, expected, sizeof(expected));
+
+	reader_init(&r, reserved_set, sizeof(reserved_set));
+	assert_int_equal(pcp_decode_option(&r, &option), 1);
+	assert_int_equal(pcp_decode_port_set(&option, &port_set), 0);
+	assert_int_equal(port_set.size, 16);
+	assert_int_equal(port_set.first_internal_port, 7000);
+	assert_false(port_set.keeps_parity);
+	for (option.length = 0; option.length < 9; option.length++)
+		assert_int_equal(pcp_decode_port_set(&option, &port_set), option.length == 5 ? 0 : CGN_EBADOPTION);
+}
+
+/* RFC 7220 section 2: no NUL, padded outside its length; the empty one erases (section 3). */
+static void test_description(void **state)
+{
+	static const uint8_t expected[16] = { 128, 0, 0, 5, 'm', 'a', 0xc3, 0xaf, 'l', 0, 0, 0, 128, 0, 0, 0 };
+	struct pcp_option option;
+	struct reader r;
+	struct writer w;
+	uint8_t bytes[16];
+	const char *text;
+	uint16_t length;
+
+	(void)state;
+	memset(bytes, 0xee, sizeof(bytes));
+	writer_init(&w, bytes, sizeof(bytes));
+	pcp_encode_description(&w, "ma\xc3\xafl", 5);
+	pcp_encode_description(&w, NULL, 0);
+	assert_int_equal(writer_len(&w), sizeof(expected));
+	assert_memory_equal(bytes, expected, sizeof(expected));
+
+	reader_init(&r, expected, sizeof(expected));
+	assert_int_equal(pcp_decode_option(&r, &option), 1);
+	assert_int_equal(pcp_decode_description(&option, &text, &length), 0);
+	assert_int_equal(length, 5);
+	assert_memory_equal(text, "ma\xc3\xafl", 5);
+	assert_int_equal(pcp_decode_option(&r, &option), 1);
+	assert_int_equal(pcp_decode_description(&option, &text, &length), 0);
+	assert_int_equal(length, 0);
+	option.length = 1016;
+	assert_int_equal(pcp_decode_description(&option, &text, &length), 0);
+	option.length = 1017;
+	assert_int_equal(pcp_decode_description(&option, &text, &length), CGN_EBADOPTION);
+}
+
 /* Section 7.3: the length counts data without padding; every residue of 4. */
 static void test_option_padding(void **state)
 {
@@ -351,6 +435,9 @@ int main(void)
 		cmocka_unit_test(test_map),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_third_party),
+		cmocka_unit_test(test_port_set),
+		cmocka_unit_test(test_description),
 		cmocka_unit_test(test_option_padding),
 		cmocka_unit_test(test_option_encode_pads),
 		cmocka_unit_test(test_option_past_the_end),

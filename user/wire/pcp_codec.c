@@ -108,6 +108,36 @@ int pcp_decode_filter(const struct pcp_option *option, struct pcp_filter *ret_fi
 	return 0;
 }
 
+int pcp_decode_third_party(const struct pcp_option *option, uint8_t ret_internal6[16])
+{
+	if (option->length != 16)
+		return CGN_EBADOPTION;
+	memcpy(ret_internal6, option->data, 16);
+	return 0;
+}
+
+int pcp_decode_port_set(const struct pcp_option *option, struct pcp_port_set *ret_port_set)
+{
+	struct reader r;
+
+	if (option->length != PCP_PORT_SET_LEN)
+		return CGN_EBADOPTION;
+	reader_init(&r, option->data, option->length);
+	ret_port_set->size = reader_u16(&r);
+	ret_port_set->first_internal_port = reader_u16(&r);
+	ret_port_set->keeps_parity = reader_u8(&r) & 1;	/* the upper bits are reserved */
+	return 0;
+}
+
+int pcp_decode_description(const struct pcp_option *option, const char **ret_text, uint16_t *ret_length)
+{
+	if (option->length > PCP_DESCRIPTION_MAX)
+		return CGN_EBADOPTION;
+	*ret_text = (const char *)option->data;
+	*ret_length = option->length;
+	return 0;
+}
+
 void pcp_encode_request_header(struct writer *w, const struct pcp_request_header *header)
 {
 	writer_u8(w, header->version);
@@ -166,6 +196,28 @@ void pcp_encode_filter(struct writer *w, const struct pcp_filter *filter)
 	writer_u16(&data, filter->remote_port);
 	writer_bytes(&data, filter->remote6, sizeof(filter->remote6));
 	pcp_encode_option(w, PCP_OPTION_FILTER, bytes, sizeof(bytes));
+}
+
+void pcp_encode_third_party(struct writer *w, const uint8_t internal6[16])
+{
+	pcp_encode_option(w, PCP_OPTION_THIRD_PARTY, internal6, 16);
+}
+
+void pcp_encode_port_set(struct writer *w, const struct pcp_port_set *port_set)
+{
+	uint8_t bytes[PCP_PORT_SET_LEN];
+	struct writer data;
+
+	writer_init(&data, bytes, sizeof(bytes));
+	writer_u16(&data, port_set->size);
+	writer_u16(&data, port_set->first_internal_port);
+	writer_u8(&data, port_set->keeps_parity);
+	pcp_encode_option(w, PCP_OPTION_PORT_SET, bytes, sizeof(bytes));
+}
+
+void pcp_encode_description(struct writer *w, const char *text, uint16_t length)
+{
+	pcp_encode_option(w, PCP_OPTION_DESCRIPTION, text, length);
 }
 
 bool pcp_address_is_ipv4(const uint8_t address6[16])

@@ -53,6 +53,12 @@ struct pcp_filter {		/* section 13.3 */
 	uint8_t remote6[16];
 };
 
+struct pcp_port_set {		/* RFC 7753 section 4 */
+	uint16_t size;		/* 0xffff in a request: as many as possible */
+	uint16_t first_internal_port;
+	bool keeps_parity;
+};
+
 /* Every decoder: 0, or CGN_ESHORT and the output untouched. */
 int pcp_decode_request_header(struct reader *r, struct pcp_request_header *ret_header);
 int pcp_decode_response_header(struct reader *r, struct pcp_response_header *ret_header);
@@ -62,6 +68,12 @@ int pcp_decode_peer(struct reader *r, struct pcp_peer *ret_peer);
 int pcp_decode_option(struct reader *r, struct pcp_option *ret_option);
 /* CGN_EBADOPTION if the length is not 20. */
 int pcp_decode_filter(const struct pcp_option *option, struct pcp_filter *ret_filter);
+/* Section 13.1. CGN_EBADOPTION if the length is not 16. */
+int pcp_decode_third_party(const struct pcp_option *option, uint8_t ret_internal6[16]);
+/* CGN_EBADOPTION if the length is not 5. */
+int pcp_decode_port_set(const struct pcp_option *option, struct pcp_port_set *ret_port_set);
+/* RFC 7220: bytes borrowed from the message, without a NUL, not checked to be UTF-8. CGN_EBADOPTION beyond PCP_DESCRIPTION_MAX. */
+int pcp_decode_description(const struct pcp_option *option, const char **ret_text, uint16_t *ret_length);
 
 void pcp_encode_request_header(struct writer *w, const struct pcp_request_header *header);
 void pcp_encode_response_header(struct writer *w, const struct pcp_response_header *header);
@@ -69,6 +81,9 @@ void pcp_encode_map(struct writer *w, const struct pcp_map *map);
 void pcp_encode_peer(struct writer *w, const struct pcp_peer *peer);
 void pcp_encode_option(struct writer *w, uint8_t code, const void *data, uint16_t length);
 void pcp_encode_filter(struct writer *w, const struct pcp_filter *filter);
+void pcp_encode_third_party(struct writer *w, const uint8_t internal6[16]);
+void pcp_encode_port_set(struct writer *w, const struct pcp_port_set *port_set);
+void pcp_encode_description(struct writer *w, const char *text, uint16_t length);
 
 /* IPv4-mapped addresses (section 5: all 96 prefix bits count). */
 bool pcp_address_is_ipv4(const uint8_t address6[16]);
