@@ -8,6 +8,7 @@
 #include "clock.bpf.h"
 #include "subscriber.bpf.h"
 #include "port_block.bpf.h"
+#include "cgn/lifetime.h"
 
 #define MAPPING_RETRIES 3
 
@@ -37,40 +38,6 @@ static __always_inline void mapping_owner(const struct cgn_new *wanted, struct c
 		operator_key(owner);
 	else
 		subscriber_from_internal(owner, &wanted->internal);
-}
-
-/* ---- idle times ---- */
-
-static __always_inline bool remote_is_established(const struct cgn_remote *remote)
-{
-	__u8 tcp = remote->tcp;
-
-	if ((tcp & (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT)) != (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT))
-		return false;
-	if ((tcp & (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN)) == (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN))
-		return false;
-	return !(tcp & CGN_TCP_RST);
-}
-
-/* How long the mapping lives without an outbound packet (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2). */
-static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
-{
-	if (mapping->external.protocol == IPPROTO_UDP)
-		return settings->udp_s;
-	if (mapping->external.protocol == IPPROTO_ICMP)
-		return settings->icmp_s;
-	if (mapping->state.flags & CGN_MANY_PEERS || remote_is_established(&mapping->remote[0]) ||
-	    remote_is_established(&mapping->remote[1]))
-		return settings->tcp_established_s;
-	return settings->tcp_transitory_s;
-}
-
-/* When the reaper has to look at it: the end of the explicit lifetime, else of the idle time. */
-static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
-{
-	if (mapping->state.flags & CGN_EXPLICIT)
-		return mapping->expires_s;
-	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping);
 }
 
 /* ---- creation ---- */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* When a mapping ends: the rule by which the programs expire it and the tools say what remains of it. Pure functions of the
+ * layouts; times in seconds of the boot clock. The includer has IPPROTO_* (from either family of headers, which do not mix). */
+#ifndef CGN_LIFETIME_H
+#define CGN_LIFETIME_H
+#include "cgn/abi.h"
+
+static __always_inline int remote_is_established(const struct cgn_remote *remote)
+{
+	__u8 tcp = remote->tcp;
+
+	if ((tcp & (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT)) != (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT))
+		return 0;
+	if ((tcp & (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN)) == (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN))
+		return 0;
+	return !(tcp & CGN_TCP_RST);
+}
+
+/* TCP: does any of its connections stand, as far as was seen? */
+static __always_inline int mapping_is_established(const struct cgn_mapping *mapping)
+{
+	return mapping->state.flags & CGN_MANY_PEERS || remote_is_established(&mapping->remote[0]) ||
+	       remote_is_established(&mapping->remote[1]);
+}
+
+/* How long the mapping lives without an outbound packet (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2). */
+static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	if (mapping->external.protocol == IPPROTO_UDP)
+		return settings->udp_s;
+	if (mapping->external.protocol == IPPROTO_ICMP)
+		return settings->icmp_s;
+	return mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s;
+}
+
+/* When the reaper has to look at it: the end of the explicit lifetime, else of the idle time. */
+static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	if (mapping->state.flags & CGN_EXPLICIT)
+		return mapping->expires_s;
+	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping);
+}
+
+#endif
