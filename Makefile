@@ -5,13 +5,14 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX ?= /usr/local
 DESTDIR ?=
 B ?= build
+VERSION = 0.1
 # make V=1 shows the commands.
 Q = $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-5s %s\n' '$(1)' '$@')
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -fstack-protector-strong -D_GNU_SOURCE -MMD -MP
+ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -fstack-protector-strong -D_GNU_SOURCE -DXCGN_VERSION='"$(VERSION)"' -MMD -MP
 LIBS = -Wl,--as-needed -lbpf -lxdp -lmnl -lev -lcyaml -lyaml -ljansson -lsystemd -lelf -lz -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Ibpf \
 	-I/usr/include/$(shell $(CC) -print-multiarch) -D__$(shell uname -m)__

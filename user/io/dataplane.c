@@ -484,6 +484,15 @@ static bool check_meta(const struct dataplane *dp, const struct config *config, 
 	return true;
 }
 
+bool dataplane_accepts(const struct dataplane *dp, const struct config *config, struct dataplane_error *error)
+{
+	struct cgn_meta meta;
+
+	if (!dataplane_meta(dp, &meta))
+		return dataplane_fail(error, DATAPLANE_STATE, "%s/meta: cannot read", dp->pin_dir);
+	return check_meta(dp, config, &meta, error);
+}
+
 static struct dataplane *give_up(struct dataplane *dp, bool remove_pins)
 {
 	if (remove_pins)
@@ -496,9 +505,8 @@ struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, s
 {
 	struct dataplane *dp = dataplane_alloc(config->pin_dir);
 	struct cgn_meta meta = {};
-	uint32_t zero = 0;
 	bool had_meta;
-	int fd;
+	int fd, failed;
 
 	if (!dp) {
 		dataplane_fail(error, DATAPLANE_KERNEL, "out of memory");
@@ -511,20 +519,16 @@ struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, s
 		dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot open pins: %s; run as root, or with CAP_BPF", config->pin_dir, strerror(-fd));
 		return give_up(dp, false);
 	}
-	had_meta = fd >= 0 && !bpf_map_lookup_elem(fd, &zero, &meta) && meta.layout;
-	/* a map of another size than ours is a layout that we cannot even read */
-	if (fd >= 0) {
-		struct bpf_map_info info = {};
-		uint32_t len = sizeof(info);
-
-		bpf_obj_get_info_by_fd(fd, &info, &len);
+	failed = fd >= 0 ? dataplane_read_meta(fd, &meta) : fd;
+	if (fd >= 0)
 		close(fd);
-		if (info.value_size != sizeof(meta)) {
-			dataplane_fail(error, DATAPLANE_STATE, "%s: pinned meta has %u bytes, this program's layout %zu; `xcgnctl purge` after detaching",
-				       config->pin_dir, info.value_size, sizeof(meta));
-			return give_up(dp, false);
-		}
+	if (failed == -EBADMSG) {
+		dataplane_fail(error, DATAPLANE_STATE,
+			       "%s: pinned maps have another layout version than this program's %u; start the version that made them, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+			       config->pin_dir, CGN_LAYOUT_VERSION);
+		return give_up(dp, false);
 	}
+	had_meta = !failed && meta.layout;
 	*ret_fresh = !had_meta;
 	if (!had_meta) {	/* nothing, or a build that was cut short before anything was promised */
 		dataplane_remove_pins(config->pin_dir);
@@ -541,15 +545,17 @@ struct dataplane *dataplane_open_existing(const char *pin_dir, struct dataplane_
 {
 	struct dataplane *dp = dataplane_alloc(pin_dir);
 	struct cgn_meta meta = {};
-	int i, fd;
+	int i, fd, failed = 0;
 
 	if (!dp) {
 		dataplane_fail(error, DATAPLANE_KERNEL, "out of memory");
 		return NULL;
 	}
 	fd = dataplane_open_pin(pin_dir, dataplane_map_names[DP_META]);
-	if (fd >= 0)
+	if (fd >= 0) {
+		failed = dataplane_read_meta(fd, &meta);
 		close(fd);
+	}
 	if (fd < 0) {
 		bool denied = fd == -EPERM || fd == -EACCES;
 
@@ -557,13 +563,13 @@ struct dataplane *dataplane_open_existing(const char *pin_dir, struct dataplane_
 			       denied ? "run as root" : "xcgnd makes them when it starts");
 		return give_up(dp, false);
 	}
-	if (!open_maps(dp, error))
-		return give_up(dp, false);
-	if (!dataplane_meta(dp, &meta) || meta.layout != CGN_LAYOUT_VERSION) {
-		dataplane_fail(error, DATAPLANE_STATE, "%s: pinned maps have layout version %u, this program needs %u", pin_dir, meta.layout,
-			       CGN_LAYOUT_VERSION);
+	if (failed || meta.layout != CGN_LAYOUT_VERSION) {
+		dataplane_fail(error, DATAPLANE_STATE, meta.layout || failed ? "%s: pinned maps have another layout version than this program's %u" :
+			       "%s: pinned maps are being built, or were never finished (layout version %u)", pin_dir, CGN_LAYOUT_VERSION);
 		return give_up(dp, false);
 	}
+	if (!open_maps(dp, error))
+		return give_up(dp, false);
 	for (i = 0; i < DP_PROGRAM_COUNT; i++) {
 		char path[256];
 

@@ -27,6 +27,11 @@ struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, s
 struct dataplane *dataplane_open_existing(const char *pin_dir, struct dataplane_error *error);
 void dataplane_close(struct dataplane *dp);	/* pins stay; NULL is fine */
 
+/* Are there tables below pin_dir, so that dataplane_open() would adopt rather than build? */
+bool dataplane_is_pinned(const char *pin_dir);
+/* May a running data plane be given this configuration? Pools and tables are what it was built for. */
+bool dataplane_accepts(const struct dataplane *dp, const struct config *config, struct dataplane_error *error);
+
 /* Writes settings (timeouts, ranges, rules), pools and interfaces from the configuration. */
 bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
 

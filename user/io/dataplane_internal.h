@@ -34,6 +34,8 @@ void dataplane_pin_path(const char *pin_dir, const char *name, char *ret_path, s
 void dataplane_program_path(const char *pin_dir, const char *name, char *ret_path, size_t size);
 /* An fd, or -errno. */
 int dataplane_open_pin(const char *pin_dir, const char *name);
+/* 0; -EBADMSG: a layout of another size; or -errno. */
+int dataplane_read_meta(int fd, struct cgn_meta *ret_meta);
 /* Removes our pins and the folder; what is not ours stays, and then so does the folder. */
 void dataplane_remove_pins(const char *pin_dir);
 

@@ -58,6 +58,30 @@ int dataplane_open_pin(const char *pin_dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int dataplane_read_meta(int fd, struct cgn_meta *ret_meta)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info), zero = 0;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	if (info.value_size != sizeof(*ret_meta))
+		return -EBADMSG;	/* reading it would overrun, whatever it is */
+	return bpf_map_lookup_elem(fd, &zero, ret_meta) ? -errno : 0;
+}
+
+bool dataplane_is_pinned(const char *pin_dir)
+{
+	int fd = dataplane_open_pin(pin_dir, dataplane_map_names[DP_META]), failed;
+	struct cgn_meta meta = {};
+
+	if (fd < 0)
+		return false;
+	failed = dataplane_read_meta(fd, &meta);
+	close(fd);
+	return failed == -EBADMSG || (!failed && meta.layout);
+}
+
 static bool is_bpffs(const char *path)
 {
 	struct statfs fs;

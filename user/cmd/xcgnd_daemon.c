@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <systemd/sd-daemon.h>
+#include "config.h"
+#include "control.h"
+#include "dataplane.h"
+#include "event_log.h"
+#include "event_loop.h"
+#include "expiry.h"
+#include "instance_lock.h"
+#include "log.h"
+#include "netlink.h"
+#include "pcp_proto.h"
+#include "pcp_server.h"
+#include "pcp_service.h"
+#include "statics.h"
+#include "xcgnd_daemon.h"
+#include "xcgnd_memory.h"
+
+#define LOCK_WAIT_MS 1000	/* a killed daemon's memory takes a moment to be given back */
+
+struct daemon {
+	char *config_path;
+	struct config *config;
+	struct ev_loop *loop;
+	struct dataplane *dp;
+	struct pcp_server *server;
+	struct pcp_service *service;
+	struct expiry *expiry;
+	struct event_log *events;
+	struct control *control;
+	struct ev_signal terminate, interrupt, hangup;
+	struct ev_io netlink;
+	struct ev_timer settle;		/* after netlink said something: addresses come in bursts */
+	struct ev_timer watchdog;
+	int lock;
+	uint32_t started_s;
+};
+
+static struct pcp_policy policy_of(const struct config *config)
+{
+	const struct config_pcp *pcp = &config->pcp;
+
+	return (struct pcp_policy){ .lifetime_min_s = pcp->lifetime_min_s, .lifetime_max_s = pcp->lifetime_max_s,
+		.error_short_s = pcp->error_short_s, .error_long_s = pcp->error_long_s, .announce = pcp->announce, .map = pcp->map,
+		.peer = pcp->peer, .get = pcp->get, .nonce_policy = (uint8_t)pcp->nonce_policy };
+}
+
+static struct config *load_config(const char *path)
+{
+	struct config *config = NULL;
+	char text[512];
+	unsigned n;
+
+	if (!config_load(path, &config, text, sizeof(text))) {
+		log_error("%s", text);
+		return NULL;
+	}
+	for (n = 0; config_warning(config, n, text, sizeof(text)); n++)
+		log_warning("%s: %s", path, text);
+	return config;
+}
+
+/* ---- control commands ---- */
+
+static json_t *results_of(const struct pcp_server_stats *stats)
+{
+	json_t *results = json_object();
+	size_t i;
+
+	for (i = 0; i < sizeof(stats->results) / sizeof(*stats->results); i++)
+		if (stats->results[i])
+			json_object_set_new(results, pcp_result_name((int)i), json_integer((json_int_t)stats->results[i]));
+	return results;
+}
+
+static bool command_status(void *context, const json_t *request, json_t *reply, struct control_error *error)
+{
+	const struct daemon *daemon = context;
+	const struct pcp_server_stats *pcp = pcp_server_stats(daemon->server);
+	const struct pcp_service_stats *service = pcp_service_stats(daemon->service);
+	const struct expiry_stats *expiry = expiry_stats(daemon->expiry);
+
+	(void)request;
+	(void)error;
+	json_object_set_new(reply, "pid", json_integer(getpid()));
+	json_object_set_new(reply, "uptime", json_integer((json_int_t)(dataplane_now_s() - daemon->started_s)));
+	json_object_set_new(reply, "pcp", json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "listening",
+						    (json_int_t)pcp_service_listening(daemon->service), "requests", (json_int_t)pcp->requests,
+						    "silent", (json_int_t)pcp->silent, "not_internal", (json_int_t)service->not_internal, "unsent",
+						    (json_int_t)service->unsent, "results", results_of(pcp)));
+	json_object_set_new(reply, "expiry", json_pack("{s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)expiry->passes, "deleted",
+						       (json_int_t)expiry->deleted, "demoted", (json_int_t)expiry->demoted, "blocks_released",
+						       (json_int_t)expiry->blocks_released, "subscribers_removed",
+						       (json_int_t)expiry->subscribers_removed));
+	return true;
+}
+
+static const struct control_command commands[] = {
+	{ "status", command_status },
+	{ NULL, NULL },
+};
+
+/* ---- events ---- */
+
+static void handle_stop(struct ev_loop *loop, struct ev_signal *signal, int events)
+{
+	(void)signal;
+	(void)events;
+	sd_notify(0, "STOPPING=1");
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* Takes over another configuration, or keeps the old one wholly. */
+static bool reload(struct daemon *daemon, struct config *config)
+{
+	struct dataplane_error error;
+	struct pcp_policy policy = policy_of(config);
+	char text[256];
+
+	if (strcmp(config->pin_dir, daemon->config->pin_dir) || strcmp(config->state_dir, daemon->config->state_dir) ||
+	    strcmp(config->control, daemon->config->control)) {
+		log_error("reload: `pin-dir`, `state-dir` and `control` change with a restart only; nothing was changed");
+		return false;
+	}
+	if (!dataplane_accepts(daemon->dp, config, &error) || !statics_apply(daemon->dp, config, &error) ||
+	    !dataplane_configure(daemon->dp, config, &error)) {
+		log_error("reload: %s; nothing else was changed", error.text);
+		statics_apply(daemon->dp, daemon->config, &error);
+		return false;
+	}
+	pcp_server_set_policy(daemon->server, &policy);
+	pcp_service_set_config(daemon->service, config);
+	if (!pcp_service_refresh(daemon->service, text, sizeof(text)))
+		log_error("reload: %s", text);
+	return true;
+}
+
+static void handle_reload(struct ev_loop *loop, struct ev_signal *signal, int events)
+{
+	struct daemon *daemon = signal->data;
+	struct config *config;
+
+	(void)loop;
+	(void)events;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)dataplane_now_s() * 1000000);
+	config = load_config(daemon->config_path);
+	if (config && reload(daemon, config)) {
+		config_free(daemon->config);
+		daemon->config = config;
+		log_info("reloaded %s", daemon->config_path);
+	} else {
+		config_free(config);
+	}
+	sd_notify(0, "READY=1");
+}
+
+static void handle_netlink(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	struct daemon *daemon = io->data;
+
+	(void)events;
+	netlink_watch_drain(io->fd);
+	ev_timer_stop(loop, &daemon->settle);
+	ev_timer_set(&daemon->settle, 0.1, 0.);
+	ev_timer_start(loop, &daemon->settle);
+}
+
+static void handle_settled(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	struct daemon *daemon = timer->data;
+	char text[256];
+
+	(void)loop;
+	(void)events;
+	if (!pcp_service_refresh(daemon->service, text, sizeof(text)))
+		log_error("%s", text);
+}
+
+static void handle_watchdog(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)timer;
+	(void)events;
+	sd_notify(0, "WATCHDOG=1");
+}
+
+static void watch(struct daemon *daemon)
+{
+	uint64_t watchdog_us;
+	int fd = netlink_watch_open();
+
+	ev_signal_init(&daemon->terminate, handle_stop, SIGTERM);
+	ev_signal_init(&daemon->interrupt, handle_stop, SIGINT);
+	ev_signal_init(&daemon->hangup, handle_reload, SIGHUP);
+	daemon->hangup.data = daemon;
+	ev_signal_start(daemon->loop, &daemon->terminate);
+	ev_signal_start(daemon->loop, &daemon->interrupt);
+	ev_signal_start(daemon->loop, &daemon->hangup);
+	ev_timer_init(&daemon->settle, handle_settled, 0.1, 0.);
+	daemon->settle.data = daemon;
+	if (fd >= 0) {
+		ev_io_init(&daemon->netlink, handle_netlink, fd, EV_READ);
+		daemon->netlink.data = daemon;
+		ev_io_start(daemon->loop, &daemon->netlink);
+	} else {
+		log_warning("cannot watch addresses: %s; SIGHUP makes up for it", strerror(-fd));
+	}
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+		ev_timer_init(&daemon->watchdog, handle_watchdog, 0., (double)watchdog_us / 1e6 / 3);
+		ev_timer_start(daemon->loop, &daemon->watchdog);
+	}
+}
+
+/* ---- life ---- */
+
+static enum daemon_exit take_lock(struct daemon *daemon)
+{
+	pid_t holder;
+
+	daemon->lock = instance_lock_take(daemon->config->control, LOCK_WAIT_MS, &holder);
+	if (daemon->lock >= 0)
+		return DAEMON_OK;
+	if (daemon->lock == -EWOULDBLOCK)
+		log_error("another xcgnd (pid %d) serves %s", (int)holder, daemon->config->control);
+	else
+		log_error("%s.lock: %s", daemon->config->control, strerror(-daemon->lock));
+	return daemon->lock == -EWOULDBLOCK ? DAEMON_STATE : DAEMON_KERNEL;
+}
+
+/* Pinned tables have theirs already. */
+static bool memory_suffices(const struct config *config)
+{
+	struct memory_need need = memory_need(config);
+	uint64_t available = memory_available();
+
+	if (dataplane_is_pinned(config->pin_dir))
+		return true;
+	log_info("tables take %" PRIu64 " MiB: ports %" PRIu64 ", mappings %" PRIu64 ", explicit mappings %" PRIu64 ", subscribers %" PRIu64,
+		 memory_total(&need) >> 20, (need.ports + need.blocks) >> 20, need.mappings >> 20, need.explicit_mappings >> 20,
+		 need.subscribers >> 20);
+	if (memory_total(&need) <= available)
+		return true;
+	log_error("the tables need %" PRIu64 " MiB and %" PRIu64 " MiB are available; make `tables` or `pools` smaller",
+		  memory_total(&need) >> 20, available >> 20);
+	return false;
+}
+
+static enum daemon_exit open_dataplane(struct daemon *daemon)
+{
+	struct pcp_policy policy = policy_of(daemon->config);
+	struct dataplane_error error;
+	struct cgn_meta meta;
+	bool fresh;
+
+	if (!memory_suffices(daemon->config))
+		return DAEMON_KERNEL;
+	daemon->dp = dataplane_open(daemon->config, &fresh, &error);
+	if (!daemon->dp || !dataplane_configure(daemon->dp, daemon->config, &error) ||
+	    !statics_apply(daemon->dp, daemon->config, &error)) {
+		log_error("%s", error.text);
+		return (enum daemon_exit)error.code;
+	}
+	if (!dataplane_meta(daemon->dp, &meta)) {
+		log_error("%s/meta: cannot read", daemon->config->pin_dir);
+		return DAEMON_STATE;
+	}
+	log_info(fresh ? "built %s: %u external addresses, Epoch starts at 0" : "adopted %s: %u external addresses, Epoch %u",
+		 daemon->config->pin_dir, meta.address_count, dataplane_now_s() - meta.epoch_base_s);
+	daemon->server = pcp_server_new(&policy, &dataplane_bpf_ops, daemon->dp);
+	if (!daemon->server) {
+		log_error("out of memory");
+		return DAEMON_KERNEL;
+	}
+	pcp_server_set_epoch_base(daemon->server, meta.epoch_base_s);
+	return DAEMON_OK;
+}
+
+static enum daemon_exit open_service(struct daemon *daemon)
+{
+	struct control_error error;
+	char text[256];
+
+	daemon->service = pcp_service_new(daemon->loop, daemon->server, daemon->config);
+	daemon->expiry = expiry_new(daemon->loop, daemon->dp);
+	if (!daemon->service || !daemon->expiry) {
+		log_error("out of memory");
+		return DAEMON_KERNEL;
+	}
+	daemon->events = event_log_new(daemon->loop, daemon->dp);
+	if (!daemon->events)
+		log_warning("cannot read the ring buffer of events: port blocks are not logged");
+	watch(daemon);	/* before the first look, so that no change is missed */
+	if (!pcp_service_refresh(daemon->service, text, sizeof(text))) {
+		log_error("%s", text);
+		return DAEMON_KERNEL;
+	}
+	if (!pcp_service_listening(daemon->service))
+		log_warning("no internal interface has an IPv4 address yet: PCP waits for one");
+	daemon->control = control_new(daemon->loop, daemon->config->control, commands, daemon, &error);
+	if (!daemon->control) {
+		log_error("%s", error.text);
+		return (enum daemon_exit)error.code;
+	}
+	return DAEMON_OK;
+}
+
+static enum daemon_exit open_all(struct daemon *daemon)
+{
+	enum daemon_exit failed;
+
+	daemon->config = load_config(daemon->config_path);
+	if (!daemon->config)
+		return DAEMON_CONFIG;
+	failed = take_lock(daemon);
+	if (failed)
+		return failed;
+	daemon->loop = ev_default_loop(EVFLAG_AUTO);
+	if (!daemon->loop) {
+		log_error("cannot make an event loop");
+		return DAEMON_KERNEL;
+	}
+	failed = open_dataplane(daemon);
+	return failed ? failed : open_service(daemon);
+}
+
+struct daemon *daemon_new(const char *config_path, enum daemon_exit *ret_exit)
+{
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+
+	*ret_exit = DAEMON_KERNEL;
+	if (!daemon)
+		return NULL;
+	daemon->lock = -1;
+	daemon->netlink.fd = -1;
+	daemon->started_s = dataplane_now_s();
+	daemon->config_path = strdup(config_path);
+	*ret_exit = daemon->config_path ? open_all(daemon) : DAEMON_KERNEL;
+	if (*ret_exit == DAEMON_OK)
+		return daemon;
+	daemon_free(daemon);
+	return NULL;
+}
+
+void daemon_free(struct daemon *daemon)
+{
+	if (!daemon)
+		return;
+	control_free(daemon->control);
+	event_log_free(daemon->events);
+	expiry_free(daemon->expiry);
+	pcp_service_free(daemon->service);
+	pcp_server_free(daemon->server);
+	dataplane_close(daemon->dp);
+	if (daemon->loop)
+		ev_loop_destroy(daemon->loop);
+	if (daemon->netlink.fd >= 0)
+		close(daemon->netlink.fd);
+	if (daemon->lock >= 0)
+		close(daemon->lock);
+	config_free(daemon->config);
+	free(daemon->config_path);
+	free(daemon);
+}
+
+void daemon_run(struct daemon *daemon)
+{
+	log_info("ready");
+	sd_notify(0, "READY=1");
+	ev_run(daemon->loop, 0);
+	log_info("stopped; programs stay attached and packets keep flowing");
+}

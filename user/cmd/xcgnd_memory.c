@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <stdio.h>
+#include "cgn/abi.h"
+#include "config.h"
+#include "xcgnd_memory.h"
+
+#define HASH_ELEMENT	48	/* header of a preallocated hash element */
+#define HASH_BUCKET	16	/* one for each element, rounded up to a power of two */
+
+static uint64_t hash_bytes(uint64_t entries, uint64_t key, uint64_t value)
+{
+	uint64_t buckets = 1;
+
+	while (buckets < entries)
+		buckets *= 2;
+	return entries * (HASH_ELEMENT + key + value) + buckets * HASH_BUCKET;
+}
+
+struct memory_need memory_need(const struct config *config)
+{
+	struct memory_need need = {};
+	unsigned i, j;
+
+	need.ports = (uint64_t)config_address_count(config) * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS * sizeof(struct cgn_slot);
+	for (i = 0; i < config->pools_count; i++)
+		for (j = 0; j < config->pools[i].addresses_count; j++)
+			need.blocks += (1ull << (32 - config->pools[i].addresses[j].length)) *
+				       ((config->pools[i].last_port + 1u - config->pools[i].first_port) / config->pools[i].block_size) *
+				       sizeof(struct cgn_block);
+	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping));
+	need.explicit_mappings = hash_bytes(config->mappings_max, sizeof(struct cgn_explicit_key), sizeof(struct cgn_explicit));
+	need.subscribers = hash_bytes(config->subscribers_max, sizeof(struct cgn_subscriber_key), sizeof(struct cgn_subscriber));
+	return need;
+}
+
+uint64_t memory_total(const struct memory_need *need)
+{
+	return need->ports + need->blocks + need->mappings + need->explicit_mappings + need->subscribers;
+}
+
+uint64_t memory_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kilobytes = 0;
+	char line[128];
+
+	while (file && !kilobytes && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %llu kB", &kilobytes) != 1)
+			kilobytes = 0;
+	if (file)
+		fclose(file);
+	return kilobytes ? kilobytes * 1024 : UINT64_MAX;
+}

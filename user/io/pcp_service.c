@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "config.h"
+#include "dataplane.h"
+#include "event_loop.h"
+#include "log.h"
+#include "netlink.h"
+#include "pcp_codec.h"
+#include "pcp_server.h"
+#include "pcp_service.h"
+#include "udp_socket.h"
+
+#define LISTEN_MAX	256	/* addresses */
+#define ROUNDS		16	/* batches decided before they are committed together and answered */
+
+struct listener {
+	struct ev_io io;	/* io.data is the service */
+	uint8_t addr4[4];
+	bool is_wanted;		/* scratch of pcp_service_refresh() */
+};
+
+struct pcp_service {
+	struct ev_loop *loop;
+	struct pcp_server *server;
+	const struct config *config;
+	bool (*commit)(void *context);
+	void *commit_context;
+	struct listener *listeners[LISTEN_MAX];
+	unsigned listener_count;
+	uint32_t internal_ifindex[CGN_INTERFACES_MAX];
+	unsigned internal_count;
+	struct udp_batch *batches[ROUNDS];
+	struct pcp_service_stats stats;
+};
+
+static bool is_internal(const struct pcp_service *service, uint32_t ifindex)
+{
+	unsigned i;
+
+	for (i = 0; i < service->internal_count; i++)
+		if (service->internal_ifindex[i] == ifindex)
+			return true;
+	return false;
+}
+
+/* ---- requests ---- */
+
+static void decide(struct pcp_service *service, struct udp_batch *batch, unsigned index, uint32_t now_s)
+{
+	struct udp_datagram received = udp_batch_datagram(batch, index);
+	struct pcp_datagram datagram = { .bytes = received.bytes, .len = received.len, .source_port = received.source_port };
+
+	if (!is_internal(service, received.ifindex)) {
+		service->stats.not_internal++;
+		return;
+	}
+	pcp_address_from_ipv4(received.source4, datagram.source6);
+	udp_batch_set_answer_len(batch, index, pcp_server_handle(service->server, &datagram, now_s, udp_batch_answer(batch, index),
+								UDP_DATAGRAM_MAX));
+}
+
+/* Everything that waits, up to ROUNDS batches, is decided, made safe in one go, then answered. */
+static void handle_readable(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	struct pcp_service *service = io->data;
+	uint32_t now_s = dataplane_now_s();
+	unsigned rounds, i;
+	int count = UDP_BATCH_MAX;
+
+	(void)loop;
+	(void)events;
+	for (rounds = 0; rounds < ROUNDS && count == UDP_BATCH_MAX; rounds++) {
+		count = udp_batch_receive(service->batches[rounds], io->fd);
+		if (count <= 0)
+			break;
+		for (i = 0; i < (unsigned)count; i++)
+			decide(service, service->batches[rounds], i, now_s);
+	}
+	if (!rounds || (service->commit && !service->commit(service->commit_context)))
+		return;
+	for (i = 0; i < rounds; i++)
+		service->stats.unsent += udp_batch_send(service->batches[i], io->fd);
+}
+
+/* ---- sockets ---- */
+
+static struct listener *listener_find(struct pcp_service *service, const uint8_t addr4[4])
+{
+	unsigned i;
+
+	for (i = 0; i < service->listener_count; i++)
+		if (!memcmp(service->listeners[i]->addr4, addr4, 4))
+			return service->listeners[i];
+	return NULL;
+}
+
+/* 0 or -errno; -EADDRNOTAVAIL: the address is not there (yet). */
+static int listener_add(struct pcp_service *service, const uint8_t addr4[4])
+{
+	struct listener *listener = listener_find(service, addr4);
+	int fd;
+
+	if (listener) {
+		listener->is_wanted = true;
+		return 0;
+	}
+	if (service->listener_count == LISTEN_MAX)
+		return -E2BIG;
+	listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return -ENOMEM;
+	fd = udp_socket_open(addr4, PCP_SERVER_PORT);
+	if (fd < 0) {
+		free(listener);
+		return fd;
+	}
+	memcpy(listener->addr4, addr4, 4);
+	listener->is_wanted = true;
+	ev_io_init(&listener->io, handle_readable, fd, EV_READ);
+	listener->io.data = service;
+	ev_io_start(service->loop, &listener->io);
+	service->listeners[service->listener_count++] = listener;
+	log_info("listening on %u.%u.%u.%u:%d", addr4[0], addr4[1], addr4[2], addr4[3], PCP_SERVER_PORT);
+	return 0;
+}
+
+static void listener_remove(struct pcp_service *service, unsigned index)
+{
+	struct listener *listener = service->listeners[index];
+
+	ev_io_stop(service->loop, &listener->io);
+	close(listener->io.fd);
+	free(listener);
+	service->listeners[index] = service->listeners[--service->listener_count];
+}
+
+static bool listen_failed(const uint8_t addr4[4], int failed, char *error, size_t error_size)
+{
+	if (!failed || failed == -EADDRNOTAVAIL)
+		return false;
+	snprintf(error, error_size, "cannot listen on %u.%u.%u.%u:%d: %s%s", addr4[0], addr4[1], addr4[2], addr4[3], PCP_SERVER_PORT,
+		 strerror(-failed), failed == -EADDRINUSE ? "; another PCP or NAT-PMP server runs there" : "");
+	return true;
+}
+
+/* The configured addresses. */
+static bool listen_configured(struct pcp_service *service, char *error, size_t error_size)
+{
+	const struct config_pcp *pcp = &service->config->pcp;
+	bool done = true;
+	unsigned i;
+	int failed;
+
+	for (i = 0; i < pcp->listen4_count; i++) {
+		uint32_t address = pcp->listen4[i];
+		uint8_t addr4[4] = { (uint8_t)(address >> 24), (uint8_t)(address >> 16), (uint8_t)(address >> 8), (uint8_t)address };
+
+		failed = listener_add(service, addr4);
+		if (failed == -EADDRNOTAVAIL)
+			log_warning("pcp.listen: no interface has %u.%u.%u.%u yet", addr4[0], addr4[1], addr4[2], addr4[3]);
+		done = !listen_failed(addr4, failed, error, error_size) && done;
+	}
+	return done;
+}
+
+/* Every address of the internal interfaces. */
+static bool listen_internal(struct pcp_service *service, char *error, size_t error_size)
+{
+	struct netlink_address *addresses = NULL;
+	bool done = true;
+	int count = netlink_addresses(&addresses), i;
+
+	if (count < 0) {
+		snprintf(error, error_size, "cannot list addresses: %s", strerror(-count));
+		return false;
+	}
+	for (i = 0; i < count; i++)
+		if (is_internal(service, addresses[i].ifindex))
+			done = !listen_failed(addresses[i].addr4, listener_add(service, addresses[i].addr4), error, error_size) && done;
+	free(addresses);
+	return done;
+}
+
+bool pcp_service_refresh(struct pcp_service *service, char *error, size_t error_size)
+{
+	const struct config *config = service->config;
+	uint32_t ifindex;
+	bool done;
+	unsigned i;
+
+	service->internal_count = 0;
+	for (i = 0; i < config->interfaces_count; i++) {
+		ifindex = if_nametoindex(config->interfaces[i].name);
+		if (ifindex && !config->interfaces[i].is_external)
+			service->internal_ifindex[service->internal_count++] = ifindex;
+	}
+	for (i = 0; i < service->listener_count; i++)
+		service->listeners[i]->is_wanted = false;
+	done = config->pcp.listen4_count ? listen_configured(service, error, error_size) : listen_internal(service, error, error_size);
+	for (i = service->listener_count; done && i-- > 0; )
+		if (!service->listeners[i]->is_wanted)
+			listener_remove(service, i);
+	return done;
+}
+
+/* ---- life ---- */
+
+struct pcp_service *pcp_service_new(struct ev_loop *loop, struct pcp_server *server, const struct config *config)
+{
+	struct pcp_service *service = calloc(1, sizeof(*service));
+	int i;
+
+	if (!service)
+		return NULL;
+	service->loop = loop;
+	service->server = server;
+	service->config = config;
+	for (i = 0; i < ROUNDS; i++) {
+		service->batches[i] = udp_batch_new();
+		if (!service->batches[i]) {
+			pcp_service_free(service);
+			return NULL;
+		}
+	}
+	return service;
+}
+
+void pcp_service_free(struct pcp_service *service)
+{
+	int i;
+
+	if (!service)
+		return;
+	while (service->listener_count)
+		listener_remove(service, service->listener_count - 1);
+	for (i = 0; i < ROUNDS; i++)
+		udp_batch_free(service->batches[i]);
+	free(service);
+}
+
+void pcp_service_set_config(struct pcp_service *service, const struct config *config)
+{
+	service->config = config;
+}
+
+void pcp_service_set_commit(struct pcp_service *service, bool (*commit)(void *context), void *context)
+{
+	service->commit = commit;
+	service->commit_context = context;
+}
+
+const struct pcp_service_stats *pcp_service_stats(const struct pcp_service *service)
+{
+	return &service->stats;
+}
+
+unsigned pcp_service_listening(const struct pcp_service *service)
+{
+	return service->listener_count;
+}

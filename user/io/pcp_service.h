@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The PCP server on the network: one socket for each address it listens on, requests decided in batches (RFC 6887 section 8). */
+#ifndef CGN_PCP_SERVICE_H
+#define CGN_PCP_SERVICE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct config;
+struct ev_loop;
+struct pcp_server;
+struct pcp_service;	/* opaque */
+
+struct pcp_service_stats {
+	uint64_t not_internal;	/* came in by no internal interface: silence (spec P8.1) */
+	uint64_t unsent;	/* answers that the socket did not take */
+};
+
+/* `loop`, `server` and `config` are borrowed for the service's life. NULL: out of memory. */
+struct pcp_service *pcp_service_new(struct ev_loop *loop, struct pcp_server *server, const struct config *config);
+void pcp_service_free(struct pcp_service *service);	/* NULL is fine */
+
+/* Brings interfaces and sockets in line with what the machine and the configuration have now: at start, and whenever either
+ * changes. An address that is not there yet is waited for; one that somebody else listens on is an error.
+ * On failure returns false with one line in `error`; the sockets that could be opened stay open. */
+bool pcp_service_refresh(struct pcp_service *service, char *error, size_t error_size);
+/* Another configuration, borrowed as the first; pcp_service_refresh() comes next. */
+void pcp_service_set_config(struct pcp_service *service, const struct config *config);
+
+/* What was decided must be safe before it is answered: called with a whole batch decided and none of it answered.
+ * False: nothing of the batch is answered, as if it had been lost on the way. */
+void pcp_service_set_commit(struct pcp_service *service, bool (*commit)(void *context), void *context);
+
+const struct pcp_service_stats *pcp_service_stats(const struct pcp_service *service);
+unsigned pcp_service_listening(const struct pcp_service *service);	/* sockets open */
+
+#endif
