@@ -48,7 +48,7 @@ static __always_inline bool suggestion_is_met(const struct cgn_map_request *requ
 {
 	__u32 address = load_u32(request->suggested.addr4);
 
-	if (!(request->flags & CGN_PREFER_FAILURE))
+	if (!(request->flags & (CGN_PREFER_FAILURE | CGN_RESTORE)))
 		return true;
 	return (!address || address == load_u32(external->addr4)) &&
 	       (!request->suggested.port || request->suggested.port == external->port);
@@ -142,6 +142,7 @@ __noinline int control_create(struct cgn_map_request *request, struct cgn_explic
 	new.origin = request->origin;
 	new.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : clock_now_s() + request->lifetime_s;
 	new.prefer_failure = request->flags & CGN_PREFER_FAILURE ? 1 : 0;
+	new.restore = request->flags & CGN_RESTORE ? 1 : 0;
 	status = mapping_create(&new);
 	if (status != CGN_OK)
 		return status;
@@ -207,6 +208,10 @@ __noinline int explicit_admit(struct cgn_map_request *request)
 	subscriber = subscriber_get(&key, &status);
 	if (!subscriber)
 		return status;
+	if (request->flags & CGN_RESTORE) {
+		__sync_fetch_and_add(&subscriber->explicit_used, 1);
+		return CGN_OK;
+	}
 	if (subscriber_take_explicit(subscriber))
 		return CGN_OK;
 	__sync_fetch_and_add(&subscriber->refused_quota, 1);

@@ -23,7 +23,8 @@ struct cgn_new {
 	__u16 origin;			/* cgn_mapping_flag */
 	__u8 prefer_failure;
 	__u8 existed;			/* out: another CPU made it first */
-	__u16 reserved;
+	__u8 restore;			/* granted before: no rest, no quota, no state of the pool stands against it */
+	__u8 reserved;
 };
 
 static __always_inline void operator_key(struct cgn_subscriber_key *key)
@@ -41,6 +42,13 @@ static __always_inline void mapping_owner(const struct cgn_new *wanted, struct c
 }
 
 /* ---- creation ---- */
+
+static __always_inline bool block_is_permitted(const struct cgn_subscriber *subscriber, const struct cgn_pool *pool, __u32 address)
+{
+	__u32 paired = cgn_read_once(subscriber->address);
+
+	return pool->state == CGN_POOL_ACTIVE && subscriber_may_have_block(subscriber) && (!paired || paired == address + 1);
+}
 
 /* The suggested external endpoint, if it is free and inside policy: one of the owner's blocks, or a block he may still claim. */
 __noinline int mapping_claim_suggested(struct cgn_new *wanted)
@@ -71,7 +79,7 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 	mapping_owner(wanted, &search.owner);
 	search.address = (__u32)address;
 	search.now_s = clock_now_s();
-	search.rest_s = settings->rest_s;
+	search.rest_s = wanted->restore ? 0 : settings->rest_s;
 	slot = map_slot(CGN_SLOT(address, index, wanted->suggested.port));
 	block = map_block(pool->first_block + number);
 	if (!slot || !block || slot_is_resting(slot, &wanted->internal, search.now_s, search.rest_s))
@@ -79,19 +87,20 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 	if (!(cgn_read_once(block->state) == CGN_BLOCK_LIVE && subscriber_is_same(&block->owner, &search.owner))) {
 		if (!(wanted->origin & CGN_STATIC)) {
 			subscriber = map_subscriber(&search.owner);
-			if (!subscriber || pool->state != CGN_POOL_ACTIVE || !subscriber_may_have_block(subscriber))
+			if (!subscriber)
 				return CGN_CANNOT_PROVIDE;
-			if (cgn_read_once(subscriber->address) && cgn_read_once(subscriber->address) != (__u32)address + 1)
+			if (!wanted->restore && !block_is_permitted(subscriber, pool, (__u32)address))
 				return CGN_CANNOT_PROVIDE;
 		}
 		if (!block_claim(&search, pool, number))
 			return CGN_CANNOT_PROVIDE;
 		if (subscriber) {
-			if (!subscriber_pair(subscriber, (__u32)address)) {
+			if (!subscriber_pair(subscriber, (__u32)address) && !wanted->restore) {
 				block_free(block, search.found, pool, search.now_s);
 				return CGN_CANNOT_PROVIDE;
 			}
-			if (!block_enter(subscriber, search.found, search.now_s))
+			if (!block_enter(subscriber, search.found,
+					 wanted->restore ? CGN_SUBSCRIBER_BLOCKS_MAX : subscriber->blocks_limit, search.now_s))
 				return CGN_CANNOT_PROVIDE;
 		}
 	}
@@ -251,7 +260,7 @@ static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscri
 		status = mapping_claim_suggested(new);
 		if (status == CGN_OK)
 			return CGN_OK;
-		if (new->prefer_failure || new->origin & CGN_STATIC)
+		if (new->prefer_failure || new->restore || new->origin & CGN_STATIC)
 			return CGN_CANNOT_PROVIDE;
 	}
 	status = mapping_claim_any(new);
@@ -283,7 +292,9 @@ __noinline int mapping_create(struct cgn_new *new)
 			return status;
 	}
 	status = mapping_claim(new, &key);
-	if (subscriber && status == CGN_OK && !subscriber_take_port(subscriber, (__u32)index, new->origin == CGN_IMPLICIT)) {
+	if (subscriber && status == CGN_OK && new->restore) {
+		subscriber_add_port(subscriber, (__u32)index);
+	} else if (subscriber && status == CGN_OK && !subscriber_take_port(subscriber, (__u32)index, new->origin == CGN_IMPLICIT)) {
 		mapping_release_port(new->slot);
 		status = CGN_QUOTA;
 	}

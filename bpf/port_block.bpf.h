@@ -259,15 +259,15 @@ __noinline int block_search_any(struct cgn_subscriber_key *owner)
 	return (int)search.found;
 }
 
-/* Enters a claimed block among the subscriber's. False: it has as many as it may (the block is given back). */
-static __always_inline bool block_enter(struct cgn_subscriber *subscriber, __u32 index, __u32 now_s)
+/* Enters a claimed block among the subscriber's. False: it has as many as it may, `limit` (the block is given back). */
+static __always_inline bool block_enter(struct cgn_subscriber *subscriber, __u32 index, __u32 limit, __u32 now_s)
 {
 	struct cgn_block *block;
 	struct cgn_pool *pool;
 	__u32 i;
 
 	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
-		if (i >= subscriber->blocks_limit)
+		if (i >= limit)
 			break;
 		if (__sync_val_compare_and_swap(&subscriber->block[i], 0, index + 1) == 0)
 			return true;
@@ -349,7 +349,7 @@ __noinline int subscriber_add_block(struct cgn_subscriber_key *key)
 		block_free(block, found, pool, clock_now_s());
 		return CGN_BUSY;
 	}
-	return block_enter(subscriber, found, clock_now_s()) ? CGN_OK : CGN_QUOTA;
+	return block_enter(subscriber, found, subscriber->blocks_limit, clock_now_s()) ? CGN_OK : CGN_QUOTA;
 }
 
 #endif

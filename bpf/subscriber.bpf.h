@@ -86,6 +86,14 @@ static __always_inline bool subscriber_take_port(struct cgn_subscriber *subscrib
 	return false;
 }
 
+/* One more, whatever the limit. */
+static __always_inline void subscriber_add_port(struct cgn_subscriber *subscriber, __u32 index)
+{
+	cgn_forget(index);
+	if (index < CGN_PROTOCOLS)
+		__sync_fetch_and_add(&subscriber->used[index], 1);
+}
+
 static __always_inline void subscriber_give_port(struct cgn_subscriber *subscriber, __u32 index)
 {
 	cgn_forget(index);

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 1	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 2	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -283,6 +283,7 @@ struct cgn_meta {
 	__u32 clock_hz;		/* ticks of bpf_jiffies64() per second */
 	__u64 epoch_base_unix;	/* wall clock of the last reset, for people */
 	__u64 config_hash;	/* of the pools: what a restart may not change under live mappings */
+	__u64 store_id;		/* of the stable storage that has every acknowledged mapping of these maps; 0: none has */
 	char boot_id[40];
 	char programs[40];	/* which build's programs are pinned */
 };
@@ -352,6 +353,7 @@ enum cgn_nonce_policy { CGN_NONCE_STRICT, CGN_NONCE_SAME_SOURCE, CGN_NONCE_OFF }
 
 enum cgn_request_flag {
 	CGN_PREFER_FAILURE = 1 << 0,
+	CGN_RESTORE = 1 << 1,	/* was granted before a reboot: the suggested endpoint or nothing, whatever rest times and quotas say */
 };
 
 /* In and out of control_map() and control_delete(). `out` fields are defined for CGN_OK only, except where said. */

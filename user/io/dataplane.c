@@ -647,7 +647,18 @@ bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_e
 	if (!dataplane_meta(dp, &meta))
 		return false;
 	meta.epoch_base_s = epoch_base_s;
-	meta.epoch_base_unix = (uint64_t)time(NULL);
+	meta.epoch_base_unix = (uint64_t)time(NULL) - (dataplane_now_s() - epoch_base_s);
 	meta.epoch_reason = reason;
+	return !bpf_map_update_elem(dp->map[DP_META], &zero, &meta, 0);
+}
+
+bool dataplane_bind_store(struct dataplane *dp, uint64_t store_id)
+{
+	struct cgn_meta meta;
+	uint32_t zero = 0;
+
+	if (!dataplane_meta(dp, &meta))
+		return false;
+	meta.store_id = store_id;
 	return !bpf_map_update_elem(dp->map[DP_META], &zero, &meta, 0);
 }

@@ -53,7 +53,10 @@ const struct cgn_block *dataplane_blocks(const struct dataplane *dp, uint32_t *r
 const struct cgn_pool *dataplane_pools(const struct dataplane *dp, uint32_t *ret_count);
 bool dataplane_settings(const struct dataplane *dp, struct cgn_settings *ret_settings);
 bool dataplane_meta(const struct dataplane *dp, struct cgn_meta *ret_meta);
+/* Epoch Time is the boot clock minus epoch_base_s, modulo 2^32: a base before this boot is fine. */
 bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_epoch_reason reason);
+/* Writes into `meta` which stable storage has all that these maps promised. */
+bool dataplane_bind_store(struct dataplane *dp, uint64_t store_id);
 
 /* One element; false if there is none. */
 bool dataplane_find_mapping(const struct dataplane *dp, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping);
