@@ -151,7 +151,7 @@ static void check_reply(const struct pcp_datagram *request, const uint8_t *reply
 static void send_one(struct pcp_server *server, struct model *model, const uint8_t *bytes, size_t len, unsigned scene)
 {
 	static const uint8_t client[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 2 };
-	struct pcp_datagram datagram = { .len = len, .source_port = 50000 };
+	struct pcp_datagram datagram = { .len = len, .source_port = 50000, .is_internal = true };
 	uint8_t reply[PCP_MESSAGE_MAX + 1], *copy = malloc(len ? len : 1);	/* it ends where it ends: ASan sees a byte too far */
 	unsigned changes = model->changes;
 	size_t reply_len;

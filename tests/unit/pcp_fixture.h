@@ -62,6 +62,8 @@ struct fixture {
 	struct model model;
 	uint8_t source6[16];
 	uint32_t now_s;
+	uint64_t now_ms;	/* of reception */
+	bool is_external;
 	uint8_t reply[PCP_MESSAGE_MAX + 64];
 };
 
@@ -99,7 +101,8 @@ static inline int fixture_down(void **state)
 /* Sends one request in a buffer of exactly its size, so that ASan sees a byte too far; returns the reply's length. */
 static inline size_t fixture_send(struct fixture *fixture, const uint8_t *request, size_t len)
 {
-	struct pcp_datagram datagram = { .len = len, .source_port = SOURCE_PORT };
+	struct pcp_datagram datagram = { .len = len, .source_port = SOURCE_PORT, .is_internal = !fixture->is_external,
+					 .received_ms = fixture->now_ms };
 	uint8_t *bytes = malloc(len ? len : 1);
 	size_t reply_len;
 

@@ -159,6 +159,9 @@ static void test_default_subscribers_and_service(void **state)
 	assert_false(config->pcp.peer);
 	assert_false(config->pcp.get);
 	assert_int_equal(config->pcp.nonce_policy, CGN_NONCE_STRICT);
+	assert_int_equal(config->pcp.rate_requests, 100);
+	assert_int_equal(config->pcp.rate_burst, 1000);
+	assert_int_equal(config->pcp.third_party_count, 0);
 	assert_string_equal(config->state_dir, "/var/lib/xcgn");
 	assert_string_equal(config->pin_dir, "/sys/fs/bpf/xcgn");
 	assert_string_equal(config->control, "/run/xcgn/control.sock");
@@ -197,7 +200,10 @@ static const char full[] =
 	"  error-lifetime: {short: 10, long: 20}\n"
 	"  opcodes: [map]\n"
 	"  nonce: same-source\n"
-	"  third-party: []\n"
+	"  rate: {requests: 33, burst: 44}\n"
+	"  third-party:\n"
+	"    - {from: 198.51.100.250/32, for: [198.51.100.0/25, 10.1.2.0/23]}\n"
+	"    - {from: 203.0.113.0/26, for: [10.1.0.0/16]}\n"
 	"  nat-pmp: false\n"
 	"state-dir: /tmp/state\n"
 	"pin-dir: /sys/fs/bpf/other\n"
@@ -269,6 +275,13 @@ static void test_full_subscribers(void **state)
 	config_free(config);
 }
 
+static void expect_prefix(const struct pcp_prefix *prefix, const char addr4[4], uint8_t length)
+{
+	assert_memory_equal(prefix->address6, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+	assert_memory_equal(prefix->address6 + 12, addr4, 4);
+	assert_int_equal(prefix->length, length);
+}
+
 static void test_full_service(void **state)
 {
 	struct config *config = load_good(full);
@@ -290,6 +303,15 @@ static void test_full_service(void **state)
 	assert_false(config->pcp.announce);
 	assert_true(config->pcp.map);
 	assert_int_equal(config->pcp.nonce_policy, CGN_NONCE_SAME_SOURCE);
+	assert_int_equal(config->pcp.rate_requests, 33);
+	assert_int_equal(config->pcp.rate_burst, 44);
+	assert_int_equal(config->pcp.third_party_count, 3);
+	expect_prefix(&config->pcp.third_party[0].from, "\xc6\x33\x64\xfa", 128);
+	expect_prefix(&config->pcp.third_party[0].target, "\xc6\x33\x64\0", 121);
+	expect_prefix(&config->pcp.third_party[1].from, "\xc6\x33\x64\xfa", 128);
+	expect_prefix(&config->pcp.third_party[1].target, "\x0a\1\2\0", 119);
+	expect_prefix(&config->pcp.third_party[2].from, "\xcb\0\x71\0", 122);
+	expect_prefix(&config->pcp.third_party[2].target, "\x0a\1\0\0", 112);
 	assert_string_equal(config->state_dir, "/tmp/state");
 	assert_string_equal(config->pin_dir, "/sys/fs/bpf/other");
 	assert_string_equal(config->control, "/tmp/control");
@@ -521,7 +543,6 @@ static void test_missing_features(void **state)
 		{ MINIMAL "pcp: {opcodes: [announce, map, peer]}\n", 6, { "pcp.opcodes: peer is not in this version" } },
 		{ MINIMAL "pcp:\n  opcodes: [get]\n", 7, { "pcp.opcodes: get is not in this version" } },
 		{ MINIMAL "pcp: {filters: 8}\n", 6, { "pcp.filters: not in this version", "leave it out" } },
-		{ MINIMAL "pcp:\n  third-party:\n    - {from: 10.0.0.1/32, for: [10.0.0.0/8]}\n", 8, { "pcp.third-party: not in this version" } },
 		{ MINIMAL "pcp: {get: {opcode: 98}}\n", 6, { "pcp.get: not in this version" } },
 		{ MINIMAL "pcp: {nat-pmp: true}\n", 6, { "pcp.nat-pmp: true is not in this version" } },
 	};
@@ -531,6 +552,29 @@ static void test_missing_features(void **state)
 }
 
 /* ---- meaning ---- */
+
+#define THIRD_PARTY(from, target) MINIMAL "pcp:\n  third-party:\n    - from: " from "\n      for: [10.2.0.0/16, " target "]\n"
+
+static void test_bad_third_party(void **state)
+{
+	static const struct bad bad[] = {
+		{ THIRD_PARTY("10.0.0.300", "10.0.0.0/8"), 8, { "pcp.third-party[0].from", "10.0.0.300" } },
+		{ THIRD_PARTY("10.0.0.1/8", "10.0.0.0/8"), 8, { "pcp.third-party[0].from", "10.0.0.0/8" } },
+		{ THIRD_PARTY("192.0.2.7", "10.0.0.0/8"), 8, { "pcp.third-party[0].from: 192.0.2.7/32 overlaps pool", "internal side" } },
+		{ THIRD_PARTY("10.0.0.1", "198.51.100.0/24"), 9, { "pcp.third-party[0].for[1]: 198.51.100.0/24 is not inside" } },
+		{ THIRD_PARTY("10.0.0.1", "0.0.0.0/0"), 9, { "pcp.third-party[0].for[1]" } },
+		{ THIRD_PARTY("10.0.0.1", "x"), 9, { "pcp.third-party[0].for[1]", "\"x\"" } },
+		{ MINIMAL "pcp: {third-party: [{from: 10.0.0.1}]}\n", 6, { "pcp.third-party[0].for: missing" } },
+		{ MINIMAL "pcp: {third-party: [{for: [10.0.0.1]}]}\n", 6, { "pcp.third-party[0].from: missing" } },
+		{ MINIMAL "pcp: {third-party: [{from: 10.0.0.1, for: []}]}\n", 6, { "pcp.third-party[0].for: 0 entries" } },
+		{ MINIMAL "pcp: {third-party: {from: 10.0.0.1, for: [10.0.0.2]}}\n", 6, { "pcp.third-party: keys are given", "a list" } },
+		{ MINIMAL "pcp: {rate: {requests: 1000001}}\n", 6, { "pcp.rate.requests: 1000001 is out of range" } },
+		{ MINIMAL "pcp: {rate: {burst: 0}}\n", 6, { "pcp.rate.burst: 0 is out of range" } },
+	};
+
+	(void)state;
+	expect_bad(bad, COUNT(bad));
+}
 
 #define TWO(one, two) "interfaces:\n  - {name: " one ", side: internal}\n  - {name: " two ", side: external}\n" POOLS
 
@@ -846,6 +890,7 @@ int main(void)
 		cmocka_unit_test(test_small_error_buffer),
 		cmocka_unit_test(test_bad_shape),
 		cmocka_unit_test(test_missing_features),
+		cmocka_unit_test(test_bad_third_party),
 		cmocka_unit_test(test_bad_interfaces),
 		cmocka_unit_test(test_bad_pools),
 		cmocka_unit_test(test_bad_ports),

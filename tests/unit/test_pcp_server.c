@@ -374,7 +374,7 @@ static void test_small_reply_buffer(void **state)
 {
 	struct fixture *fixture = *state;
 	const uint8_t request[] = { REQUEST(0x00, S0) };
-	struct pcp_datagram datagram = { .bytes = request, .len = sizeof(request) };
+	struct pcp_datagram datagram = { .bytes = request, .len = sizeof(request), .is_internal = true };
 
 	memcpy(datagram.source6, fixture->source6, 16);
 	assert_int_equal(pcp_server_handle(fixture->server, &datagram, NOW_S, fixture->reply, PCP_MESSAGE_MAX - 1), 0);

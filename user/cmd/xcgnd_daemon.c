@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/random.h>
 #include <systemd/sd-daemon.h>
 #include "config.h"
 #include "control.h"
@@ -43,13 +44,19 @@ struct daemon {
 	uint32_t started_s;
 };
 
+/* Borrows from the configuration. */
 static struct pcp_policy policy_of(const struct config *config)
 {
 	const struct config_pcp *pcp = &config->pcp;
 
-	return (struct pcp_policy){ .lifetime_min_s = pcp->lifetime_min_s, .lifetime_max_s = pcp->lifetime_max_s,
+	struct pcp_policy policy = { .lifetime_min_s = pcp->lifetime_min_s, .lifetime_max_s = pcp->lifetime_max_s,
 		.error_short_s = pcp->error_short_s, .error_long_s = pcp->error_long_s, .announce = pcp->announce, .map = pcp->map,
-		.peer = pcp->peer, .get = pcp->get, .nonce_policy = (uint8_t)pcp->nonce_policy };
+		.peer = pcp->peer, .get = pcp->get, .nonce_policy = (uint8_t)pcp->nonce_policy, .rate_requests = pcp->rate_requests,
+		.rate_burst = pcp->rate_burst, .third_party = pcp->third_party, .third_party_count = pcp->third_party_count };
+
+	if (getrandom(&policy.rate_seed, sizeof(policy.rate_seed), 0) != sizeof(policy.rate_seed))
+		log_warning("no random numbers: which hosts share a place in the rate limit can be foreseen");
+	return policy;
 }
 
 static struct config *load_config(const char *path)
@@ -91,10 +98,10 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 	(void)error;
 	json_object_set_new(reply, "pid", json_integer(getpid()));
 	json_object_set_new(reply, "uptime", json_integer((json_int_t)(dataplane_now_s() - daemon->started_s)));
-	json_object_set_new(reply, "pcp", json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "listening",
+	json_object_set_new(reply, "pcp", json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "listening",
 						    (json_int_t)pcp_service_listening(daemon->service), "requests", (json_int_t)pcp->requests,
-						    "silent", (json_int_t)pcp->silent, "not_internal", (json_int_t)service->not_internal, "unsent",
-						    (json_int_t)service->unsent, "results", results_of(pcp)));
+						    "silent", (json_int_t)pcp->silent, "not_internal", (json_int_t)pcp->external, "over_rate", (json_int_t)pcp->over_rate,
+						    "unsent", (json_int_t)service->unsent, "results", results_of(pcp)));
 	json_object_set_new(reply, "expiry", json_pack("{s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)expiry->passes, "deleted",
 						       (json_int_t)expiry->deleted, "demoted", (json_int_t)expiry->demoted, "blocks_released",
 						       (json_int_t)expiry->blocks_released, "subscribers_removed",

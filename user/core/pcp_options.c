@@ -2,25 +2,56 @@
 /* The options of a request (RFC 6887 sections 7.3 and 13): one row and one function each. */
 #include "pcp_request.h"
 
+#define OPTION_IGNORED 1	/* of the optional ones: not processed, thus not echoed */
+
 struct option_rule {
 	uint8_t code;
-	uint16_t length;	/* of data, the only one allowed */
+	uint16_t length_min, length_max;	/* of data */
 	unsigned count_max;	/* in one request */
 	unsigned accepted;	/* bit in pcp_operation.options */
-	int (*process)(struct pcp_request *request, const struct pcp_option *option);
+	/* 0, an error, or OPTION_IGNORED */
+	int (*process)(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option);
 };
 
-/* Section 13.1. No client is entrusted with other hosts' mappings; its own address is an error of its own. */
-static int third_party_process(struct pcp_request *request, const struct pcp_option *option)
+static bool prefix_contains(const struct pcp_prefix *prefix, const uint8_t address6[16])
 {
-	if (!memcmp(option->data, request->datagram->source6, sizeof(request->datagram->source6)))
+	unsigned bytes = prefix->length / 8, bits = prefix->length % 8;
+
+	if (memcmp(prefix->address6, address6, bytes))
+		return false;
+	return !bits || !((prefix->address6[bytes] ^ address6[bytes]) >> (8 - bits));
+}
+
+/* Section 13.1. Its own address is an error of its own, for whoever names it. */
+static int third_party_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
+{
+	const uint8_t *source6 = request->datagram->source6;
+	unsigned i;
+
+	if (!memcmp(option->data, source6, 16))
 		return CGN_EMALFORMED;
+	for (i = 0; i < server->policy.third_party_count; i++) {
+		const struct pcp_third_party *permission = &server->policy.third_party[i];
+
+		if (!prefix_contains(&permission->from, source6) || !prefix_contains(&permission->target, option->data))
+			continue;
+		memcpy(request->internal6, option->data, sizeof(request->internal6));
+		return 0;
+	}
 	return CGN_EOPTION;
 }
 
-/* Section 13.2. Without a port there is nothing to prefer, and a deletion assigns nothing (section 11.3). */
-static int prefer_failure_process(struct pcp_request *request, const struct pcp_option *option)
+/* RFC 7767 section 3.2. Everything is stored if anything is: the option asks for no more, and its absence for no less. */
+static int checkpoint_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
 {
+	(void)option;
+	return server->policy.is_durable && request->header.lifetime_s ? 0 : OPTION_IGNORED;
+}
+
+/* Section 13.2. Without a port there is nothing to prefer, and a deletion assigns nothing (section 11.3). */
+static int prefer_failure_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
+{
+	(void)server;
 	(void)option;
 	if (!request->header.lifetime_s || !request->map.external_port)
 		return CGN_EBADOPTION;
@@ -38,19 +69,23 @@ static bool filter_is_valid(const struct pcp_filter *filter)
 }
 
 /* Section 13.3. The data plane does not filter by remote peer: a filter is refused rather than promised and not kept. */
-static int filter_process(struct pcp_request *request, const struct pcp_option *option)
+static int filter_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
 {
 	struct pcp_filter filter;
 
+	(void)server;
 	if (!request->header.lifetime_s || pcp_decode_filter(option, &filter) || !filter_is_valid(&filter))
 		return CGN_EBADOPTION;
 	return CGN_EOPTION;
 }
 
+/* Without a row, and thus refused as mandatory and unknown: THIRD_PARTY_ID. Internal addresses do not overlap here, so that no
+ * identifier is needed to tell them apart (RFC 7843 section 5.2). */
 static const struct option_rule rules[] = {
-	{ PCP_OPTION_THIRD_PARTY,	16,	1,	PCP_ACCEPTS_THIRD_PARTY,	third_party_process },
-	{ PCP_OPTION_PREFER_FAILURE,	0,	1,	PCP_ACCEPTS_PREFER_FAILURE,	prefer_failure_process },
-	{ PCP_OPTION_FILTER,		20,	-1u,	PCP_ACCEPTS_FILTER,		filter_process },
+	{ PCP_OPTION_THIRD_PARTY,	16, 16,		1,	PCP_ACCEPTS_THIRD_PARTY,	third_party_process },
+	{ PCP_OPTION_PREFER_FAILURE,	0, 0,		1,	PCP_ACCEPTS_PREFER_FAILURE,	prefer_failure_process },
+	{ PCP_OPTION_FILTER,		20, 20,		-1u,	PCP_ACCEPTS_FILTER,		filter_process },
+	{ PCP_OPTION_CHECKPOINT_REQUIRED, 0, 0,		1,	PCP_ACCEPTS_CHECKPOINT,		checkpoint_process },
 };
 
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
@@ -63,21 +98,28 @@ static const struct option_rule *rule_find(uint8_t code)
 	return NULL;
 }
 
-static int option_process(struct pcp_request *request, const struct pcp_option *option, unsigned counts[RULE_COUNT])
+static int option_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option,
+			  unsigned counts[RULE_COUNT])
 {
 	const struct option_rule *rule = rule_find(option->code);
 	bool is_optional = option->code & PCP_OPTION_OPTIONAL;
+	int error;
 
 	if (!rule)
 		return is_optional ? 0 : CGN_EOPTION;
 	if (!(request->operation->options & rule->accepted))
 		return is_optional ? 0 : CGN_EBADOPTION;
-	if (++counts[rule - rules] > rule->count_max || option->length != rule->length)
+	if (++counts[rule - rules] > rule->count_max)
 		return CGN_EBADOPTION;
-	return rule->process(request, option);
+	if (option->length < rule->length_min || option->length > rule->length_max)
+		return is_optional ? 0 : CGN_EBADOPTION;
+	error = rule->process(server, request, option);
+	if (!error)
+		request->processed |= 1u << (rule - rules);
+	return error == OPTION_IGNORED ? 0 : error;
 }
 
-int pcp_options_process(struct pcp_request *request)
+int pcp_options_process(const struct pcp_server *server, struct pcp_request *request)
 {
 	struct reader structure = request->options, walk = request->options;
 	unsigned counts[RULE_COUNT] = { 0 };
@@ -90,7 +132,7 @@ int pcp_options_process(struct pcp_request *request)
 	if (more)
 		return more;
 	while (pcp_decode_option(&walk, &option) == 1) {
-		error = option_process(request, &option, counts);
+		error = option_process(server, request, &option, counts);
 		if (error)
 			return error;
 	}
@@ -105,7 +147,7 @@ void pcp_options_echo(const struct pcp_request *request, struct writer *w)
 
 	while (pcp_decode_option(&walk, &option) == 1) {
 		rule = rule_find(option.code);
-		if (rule && request->operation->options & rule->accepted)
+		if (rule && request->processed & 1u << (rule - rules))
 			pcp_encode_option(w, option.code, option.data, option.length);
 	}
 }

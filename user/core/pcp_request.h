@@ -2,9 +2,11 @@
 /* One request on its way through the server. Shared by pcp_server.c and the files of its opcodes and options only. */
 #ifndef CGN_PCP_REQUEST_H
 #define CGN_PCP_REQUEST_H
+#include "epoch_table.h"
 #include "error.h"
 #include "pcp_codec.h"
 #include "pcp_server.h"
+#include "rate_limit.h"
 
 struct pcp_request;
 struct pcp_answer;
@@ -14,6 +16,8 @@ struct pcp_server {
 	const struct dataplane_ops *ops;
 	void *dataplane;
 	uint32_t epoch_base_s;
+	struct epoch_table *epochs;	/* of single clients */
+	struct rate_limit *rate;	/* NULL: no limit was asked for yet */
 	struct pcp_server_stats stats;
 };
 
@@ -21,6 +25,7 @@ enum pcp_accepted_option {	/* bits of pcp_operation.options */
 	PCP_ACCEPTS_THIRD_PARTY = 1 << 0,
 	PCP_ACCEPTS_PREFER_FAILURE = 1 << 1,
 	PCP_ACCEPTS_FILTER = 1 << 2,
+	PCP_ACCEPTS_CHECKPOINT = 1 << 3,
 };
 
 /* One opcode: a row in pcp_server.c. The functions return 0 or an error that cgn_error_pcp_result() knows. */
@@ -43,6 +48,7 @@ struct pcp_request {
 	uint8_t internal6[16];		/* whose mapping it is about */
 	struct reader options;		/* at the first one */
 	bool prefers_failure;
+	unsigned processed;		/* options to be echoed, a bit for each row of the table in pcp_options.c */
 };
 
 struct pcp_answer {
@@ -52,7 +58,7 @@ struct pcp_answer {
 
 /* ---- pcp_options.c ---- */
 /* Judges all options in their order and enters what they say into the request (RFC 6887 section 7.3). */
-int pcp_options_process(struct pcp_request *request);
+int pcp_options_process(const struct pcp_server *server, struct pcp_request *request);
 /* Those that were processed, as they came. */
 void pcp_options_echo(const struct pcp_request *request, struct writer *w);
 

@@ -13,8 +13,8 @@ static int announce_decide(struct pcp_server *server, const struct pcp_request *
 
 static const struct pcp_operation operations[] = {
 	{ PCP_ANNOUNCE, 0, 0, offsetof(struct pcp_policy, announce), NULL, announce_decide, NULL },
-	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER,
-	  offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
+	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER |
+	  PCP_ACCEPTS_CHECKPOINT, offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
 };
 
 /* A disabled opcode is as good as unknown. */
@@ -28,13 +28,28 @@ static const struct pcp_operation *operation_find(const struct pcp_policy *polic
 
 /* ---- receiving: the order is that of section 8.2 ---- */
 
+/* Who is no client, or asks too often, gets nothing: no answer that others could be flooded with, either. */
+static bool is_welcome(struct pcp_server *server, const struct pcp_datagram *datagram)
+{
+	const struct pcp_policy *policy = &server->policy;
+
+	if (!datagram->is_internal) {
+		server->stats.external++;
+		return false;
+	}
+	if (datagram->len < 2 || datagram->bytes[1] & PCP_RESPONSE_BIT)
+		return false;
+	if (!server->rate || rate_limit_take(server->rate, datagram->source6, datagram->received_ms, policy->rate_requests, policy->rate_burst))
+		return true;
+	server->stats.over_rate++;
+	return false;
+}
+
 static int request_check_header(const struct pcp_server *server, struct pcp_request *request)
 {
 	const struct pcp_datagram *datagram = request->datagram;
 	struct reader r;
 
-	if (datagram->len < 2 || datagram->bytes[1] & PCP_RESPONSE_BIT)
-		return CGN_ESILENT;
 	if (datagram->bytes[0] != PCP_VERSION)
 		return CGN_EVERSION;
 	reader_init(&r, datagram->bytes, datagram->len);
@@ -64,7 +79,7 @@ static int request_decide(struct pcp_server *server, struct pcp_request *request
 		request->operation->decode(&r, request);
 	request->options = r;
 	memcpy(request->internal6, request->header.client6, sizeof(request->internal6));
-	error = pcp_options_process(request);
+	error = pcp_options_process(server, request);
 	if (error)
 		return error;
 	return request->operation->decide(server, request, answer);
@@ -72,9 +87,12 @@ static int request_decide(struct pcp_server *server, struct pcp_request *request
 
 /* ---- answering ---- */
 
-static uint32_t epoch_s(const struct pcp_server *server, uint32_t now_s)
+uint32_t pcp_server_epoch_of(const struct pcp_server *server, const uint8_t client6[16], uint32_t now_s)
 {
-	return now_s - server->epoch_base_s;
+	uint32_t base_s = server->epoch_base_s;
+
+	(void)epoch_table_find(server->epochs, client6, &base_s);
+	return now_s - base_s;
 }
 
 /* Section 7.4: errors that may soon be over, and all others. */
@@ -132,7 +150,7 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 	int error;
 
 	server->stats.requests++;
-	error = reply_size < PCP_MESSAGE_MAX ? CGN_ESILENT : request_decide(server, &request, &answer);
+	error = is_welcome(server, datagram) && reply_size >= PCP_MESSAGE_MAX ? request_decide(server, &request, &answer) : CGN_ESILENT;
 	if (error == CGN_ESILENT) {
 		server->stats.silent++;
 		return 0;
@@ -140,7 +158,7 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 	header.opcode = datagram->bytes[1];
 	header.result = (uint8_t)cgn_error_pcp_result(error);
 	header.lifetime_s = answer.lifetime_s;
-	header.epoch_s = epoch_s(server, now_s);
+	header.epoch_s = pcp_server_epoch_of(server, datagram->source6, now_s);
 	server->stats.results[header.result]++;
 	writer_init(&w, reply, PCP_MESSAGE_MAX);
 	if (error && error != CGN_ENONCE)
@@ -152,17 +170,27 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 	return writer_len(&w);
 }
 
-size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size)
+size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t *client6, uint32_t now_s, uint8_t *reply,
+				  size_t reply_size)
 {
-	struct pcp_response_header header = { .opcode = PCP_ANNOUNCE, .epoch_s = epoch_s(server, now_s) };
+	struct pcp_response_header header = { .opcode = PCP_ANNOUNCE };
 	struct writer w;
+
+	header.epoch_s = client6 ? pcp_server_epoch_of(server, client6, now_s) : now_s - server->epoch_base_s;
 
 	writer_init(&w, reply, reply_size);
 	pcp_encode_response_header(&w, &header);
 	return w.overflow ? 0 : writer_len(&w);
 }
 
+size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size)
+{
+	return pcp_server_announcement_to(server, NULL, now_s, reply, reply_size);
+}
+
 /* ---- life ---- */
+
+#define EPOCH_CLIENTS_MAX 65536
 
 struct pcp_server *pcp_server_new(const struct pcp_policy *policy, const struct dataplane_ops *ops, void *dataplane)
 {
@@ -170,25 +198,46 @@ struct pcp_server *pcp_server_new(const struct pcp_policy *policy, const struct 
 
 	if (!server)
 		return NULL;
-	server->policy = *policy;
 	server->ops = ops;
 	server->dataplane = dataplane;
-	return server;
+	server->epochs = epoch_table_new(EPOCH_CLIENTS_MAX);
+	pcp_server_set_policy(server, policy);
+	if (server->epochs && (server->rate || !policy->rate_requests))
+		return server;
+	pcp_server_free(server);
+	return NULL;
 }
 
 void pcp_server_free(struct pcp_server *server)
 {
+	if (!server)
+		return;
+	epoch_table_free(server->epochs);
+	rate_limit_free(server->rate);
 	free(server);
 }
 
 void pcp_server_set_policy(struct pcp_server *server, const struct pcp_policy *policy)
 {
 	server->policy = *policy;
+	if (policy->rate_requests && !server->rate)
+		server->rate = rate_limit_new(policy->rate_seed);
 }
 
 void pcp_server_set_epoch_base(struct pcp_server *server, uint32_t epoch_base_s)
 {
 	server->epoch_base_s = epoch_base_s;
+	epoch_table_clear(server->epochs);
+}
+
+bool pcp_server_set_epoch_base_of(struct pcp_server *server, const uint8_t client6[16], uint32_t base_s)
+{
+	return epoch_table_set(server->epochs, client6, base_s);
+}
+
+bool pcp_server_reset_epoch_of(struct pcp_server *server, const uint8_t client6[16], uint32_t now_s)
+{
+	return pcp_server_set_epoch_base_of(server, client6, now_s);
 }
 
 const struct pcp_server_stats *pcp_server_stats(const struct pcp_server *server)

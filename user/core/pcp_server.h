@@ -9,11 +9,26 @@
 
 struct pcp_server;	/* opaque */
 
+struct pcp_prefix {		/* of IPv6 addresses; IPv4-mapped ones have 96 bits more than in IPv4 */
+	uint8_t address6[16];
+	uint8_t length;
+};
+
+/* Hosts inside `from` may use THIRD_PARTY (section 13.1) for hosts inside `target`. */
+struct pcp_third_party {
+	struct pcp_prefix from, target;
+};
+
 struct pcp_policy {
 	uint32_t lifetime_min_s, lifetime_max_s;	/* P15.2 */
 	uint32_t error_short_s, error_long_s;		/* C1.1 */
 	bool announce, map, peer, get;			/* opcodes served */
 	uint8_t nonce_policy;				/* enum cgn_nonce_policy */
+	bool is_durable;	/* what is answered is in stable storage by then: CHECKPOINT_REQUIRED (RFC 7767) is granted */
+	uint32_t rate_requests, rate_burst;		/* of one source address, per second and at once; 0 requests: no limit */
+	uint64_t rate_seed;				/* random */
+	const struct pcp_third_party *third_party;	/* borrowed as long as the policy is in force; none: nobody may */
+	unsigned third_party_count;
 };
 
 struct pcp_datagram {		/* what was received; the caller owns bytes */
@@ -21,11 +36,15 @@ struct pcp_datagram {		/* what was received; the caller owns bytes */
 	size_t len;
 	uint8_t source6[16];	/* IPv4-mapped */
 	uint16_t source_port;
+	bool is_internal;	/* came in by an internal interface: all others are ignored (P8.1) */
+	uint64_t received_ms;	/* monotonic, for the rate limit */
 };
 
-/* Counts since the start: datagrams, how many of them got no answer, and the answers by result code. */
+/* Counts since the start: datagrams, how many of them got no answer (of these: from the external side, over the rate), and the
+ * answers by result code. */
 struct pcp_server_stats {
 	uint64_t requests, silent;
+	uint64_t external, over_rate;
 	uint64_t results[32];
 };
 
@@ -33,7 +52,13 @@ struct pcp_server_stats {
 struct pcp_server *pcp_server_new(const struct pcp_policy *policy, const struct dataplane_ops *ops, void *dataplane);
 void pcp_server_free(struct pcp_server *server);
 void pcp_server_set_policy(struct pcp_server *server, const struct pcp_policy *policy);
+/* The Epoch of all; those of single clients end with it. */
 void pcp_server_set_epoch_base(struct pcp_server *server, uint32_t epoch_base_s);
+/* The Epoch of one client alone starts at base_s: it lost something that the others did not. False: there are too many of
+ * those, nothing changed, and only pcp_server_set_epoch_base() can tell the client. */
+bool pcp_server_set_epoch_base_of(struct pcp_server *server, const uint8_t client6[16], uint32_t base_s);
+bool pcp_server_reset_epoch_of(struct pcp_server *server, const uint8_t client6[16], uint32_t now_s);
+uint32_t pcp_server_epoch_of(const struct pcp_server *server, const uint8_t client6[16], uint32_t now_s);
 const struct pcp_server_stats *pcp_server_stats(const struct pcp_server *server);
 
 /* Decides one request. Returns the length of the reply written to `reply` (at least PCP_MESSAGE_MAX bytes, apart from the
@@ -41,7 +66,9 @@ const struct pcp_server_stats *pcp_server_stats(const struct pcp_server *server)
 size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s,
 			 uint8_t *reply, size_t reply_size);
 
-/* An unsolicited ANNOUNCE response (section 14.1.3). Returns its length. */
+/* An unsolicited ANNOUNCE response (section 14.1.3) to one client, or with the Epoch of all (NULL). Returns its length. */
+size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t *client6, uint32_t now_s, uint8_t *reply,
+				  size_t reply_size);
 size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size);
 
 #endif

@@ -82,13 +82,13 @@ static struct config *take_config(struct config_source *source, struct config_fi
 	return config;
 }
 
-/* The order matters: subscribers are checked against pools, static mappings against both. */
+/* The order matters: subscribers are checked against pools, static mappings and who asks for others against both. */
 static bool build(struct config_source *source, const struct config_file *file, struct config *config)
 {
 	return config_build_numbers(source, config) && config_build_interfaces(source, config) &&
 	       config_build_pools(source, file, config) && config_build_subscribers(source, file, config) &&
 	       config_build_statics(source, file, config) && config_build_pcp(source, file, config) &&
-	       config_build_paths(source, config);
+	       config_build_third_party(source, file, config) && config_build_paths(source, config);
 }
 
 static struct config *understand(struct config_source *source)
@@ -139,6 +139,7 @@ void config_free(struct config *config)
 	free(config->overrides);
 	free(config->statics);
 	free(config->pcp.listen4);
+	free(config->pcp.third_party);
 	free(config->state_dir);
 	free(config->pin_dir);
 	free(config->control);

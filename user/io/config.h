@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "cgn/limits.h"
+#include "pcp_server.h"
 
 #define CONFIG_STATICS_MAX	4096
 #define CONFIG_EXPLICIT_MAX	(CGN_SUBSCRIBER_BLOCKS_MAX * CGN_BLOCK_SIZE_MAX * CGN_PROTOCOLS)	/* nobody has more mappings */
@@ -47,6 +48,9 @@ struct config_pcp {
 	bool announce, map, peer, get;		/* opcodes served */
 	int nonce_policy;			/* enum cgn_nonce_policy */
 	uint32_t filters;
+	uint32_t rate_requests, rate_burst;	/* of one source address; 0 requests: no limit */
+	struct pcp_third_party *third_party;	/* who may ask for whom, as the PCP server takes it */
+	unsigned third_party_count;
 };
 
 struct config {

@@ -13,7 +13,6 @@ static const struct missing_feature {
 	{ "pcp.opcodes", "peer", "announce and map" },
 	{ "pcp.opcodes", "get", "announce and map" },
 	{ "pcp.filters", NULL, "leave it out" },
-	{ "pcp.third-party", NULL, "leave it out" },
 	{ "pcp.get", NULL, "leave it out" },
 	{ "pcp.nat-pmp", "true", "leave it out, or false" },
 };

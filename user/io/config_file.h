@@ -23,6 +23,11 @@ struct config_file_static {
 	char *internal, *external;
 };
 
+struct config_file_third_party {
+	char *from, **targets;
+	unsigned targets_count;
+};
+
 enum config_opcode {
 	CONFIG_ANNOUNCE = 1 << 0,
 	CONFIG_MAP = 1 << 1,
@@ -42,6 +47,8 @@ struct config_file {
 	unsigned statics_count;
 	char **listen;
 	unsigned listen_count;
+	struct config_file_third_party *third_party;
+	unsigned third_party_count;
 	uint32_t opcodes;		/* config_opcode */
 	uint8_t filtering;
 	bool nat_pmp;
@@ -61,6 +68,7 @@ bool config_build_pools(struct config_source *source, const struct config_file *
 bool config_build_subscribers(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_statics(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_pcp(struct config_source *source, const struct config_file *file, struct config *config);
+bool config_build_third_party(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_paths(struct config_source *source, struct config *config);
 
 /* One prefix of unicast addresses without host bits. */

@@ -27,6 +27,8 @@ static const struct config_number {
 	{ "pcp.lifetime.max", AT(pcp.lifetime_max_s), 86400, 1, YEAR_S, 0, NULL },
 	{ "pcp.error-lifetime.short", AT(pcp.error_short_s), 30, 1, WEEK_S, 0, NULL },
 	{ "pcp.error-lifetime.long", AT(pcp.error_long_s), 1800, 1, WEEK_S, 0, NULL },
+	{ "pcp.rate.requests", AT(pcp.rate_requests), 100, 0, 1000000, 0, NULL },
+	{ "pcp.rate.burst", AT(pcp.rate_burst), 1000, 1, 1000000, 0, NULL },
 };
 
 #define NUMBER_COUNT (sizeof(numbers) / sizeof(numbers[0]))

@@ -113,6 +113,22 @@ static const cyaml_schema_field_t error_lifetime_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t rate_fields[] = {
+	NUMBER("requests", config.pcp.rate_requests),
+	NUMBER("burst", config.pcp.rate_burst),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t third_party_fields[] = {
+	CYAML_FIELD_STRING_PTR("from", CYAML_FLAG_POINTER, struct config_file_third_party, from, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("for", CYAML_FLAG_POINTER, struct config_file_third_party, targets, &text_entry, 1, CGN_PREFIXES_MAX),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t third_party_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_file_third_party, third_party_fields)
+};
+
 static const cyaml_strval_t opcodes[] = {
 	{ "announce", CONFIG_ANNOUNCE }, { "map", CONFIG_MAP }, { "peer", CONFIG_PEER }, { "get", CONFIG_GET },
 };
@@ -127,8 +143,9 @@ static const cyaml_schema_field_t pcp_fields[] = {
 	SECTION("error-lifetime", error_lifetime_fields),
 	CYAML_FIELD_FLAGS("opcodes", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, opcodes, opcodes, COUNT(opcodes)),
 	CHOICE("nonce", config.pcp.nonce_policy, nonce_policies),
-	CYAML_FIELD_IGNORE("filters", OPTIONAL),	/* these three: see config_features.c */
-	CYAML_FIELD_IGNORE("third-party", OPTIONAL),
+	CYAML_FIELD_IGNORE("filters", OPTIONAL),	/* these two: see config_features.c */
+	LIST("third-party", OPTIONAL, third_party, &third_party_entry, 0, CGN_PREFIXES_MAX),
+	SECTION("rate", rate_fields),
 	CYAML_FIELD_IGNORE("get", OPTIONAL),
 	CYAML_FIELD_BOOL("nat-pmp", OPTIONAL, struct config_file, nat_pmp),
 	CYAML_FIELD_END

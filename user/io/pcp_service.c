@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "config.h"
-#include "dataplane.h"
 #include "event_loop.h"
 #include "log.h"
 #include "netlink.h"
@@ -50,15 +50,21 @@ static bool is_internal(const struct pcp_service *service, uint32_t ifindex)
 
 /* ---- requests ---- */
 
-static void decide(struct pcp_service *service, struct udp_batch *batch, unsigned index, uint32_t now_s)
+static uint64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void decide(struct pcp_service *service, struct udp_batch *batch, unsigned index, uint64_t now_ms)
 {
 	struct udp_datagram received = udp_batch_datagram(batch, index);
-	struct pcp_datagram datagram = { .bytes = received.bytes, .len = received.len, .source_port = received.source_port };
+	struct pcp_datagram datagram = { .bytes = received.bytes, .len = received.len, .source_port = received.source_port,
+		.is_internal = is_internal(service, received.ifindex), .received_ms = now_ms };
+	uint32_t now_s = (uint32_t)(now_ms / 1000);	/* the boot clock, as dataplane_now_s() */
 
-	if (!is_internal(service, received.ifindex)) {
-		service->stats.not_internal++;
-		return;
-	}
 	pcp_address_from_ipv4(received.source4, datagram.source6);
 	udp_batch_set_answer_len(batch, index, pcp_server_handle(service->server, &datagram, now_s, udp_batch_answer(batch, index),
 								UDP_DATAGRAM_MAX));
@@ -68,7 +74,7 @@ static void decide(struct pcp_service *service, struct udp_batch *batch, unsigne
 static void handle_readable(struct ev_loop *loop, struct ev_io *io, int events)
 {
 	struct pcp_service *service = io->data;
-	uint32_t now_s = dataplane_now_s();
+	uint64_t now_ms = monotonic_ms();
 	unsigned rounds, i;
 	int count = UDP_BATCH_MAX;
 
@@ -79,7 +85,7 @@ static void handle_readable(struct ev_loop *loop, struct ev_io *io, int events)
 		if (count <= 0)
 			break;
 		for (i = 0; i < (unsigned)count; i++)
-			decide(service, service->batches[rounds], i, now_s);
+			decide(service, service->batches[rounds], i, now_ms);
 	}
 	if (!rounds || (service->commit && !service->commit(service->commit_context)))
 		return;

@@ -12,7 +12,6 @@ struct pcp_server;
 struct pcp_service;	/* opaque */
 
 struct pcp_service_stats {
-	uint64_t not_internal;	/* came in by no internal interface: silence (spec P8.1) */
 	uint64_t unsent;	/* answers that the socket did not take */
 };
 
