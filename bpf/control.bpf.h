@@ -74,18 +74,20 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 	mapping = map_mapping(&request->internal);
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
 		return CGN_BUSY;
+	if (!(seen.state.flags & request->origin))
+		return CGN_BUSY;	/* the reaper took the flag, and is about to take the nonce */
 	if (seen.state.flags & CGN_DYING || known->slot != seen.slot || known->generation != seen.state.generation)
 		return CGN_BUSY;
 	if (!suggestion_is_met(request, &seen.external))
 		return CGN_CANNOT_PROVIDE;
 	seen.expires_s = now_s + request->lifetime_s;
 	mapping->expires_s = seen.expires_s;
-	if (!mapping_change_flags(mapping, seen.state.generation, CGN_MAP, 0))
+	if (!mapping_change_flags(mapping, seen.state, CGN_MAP, 0))
 		return CGN_BUSY;
 	known->expires_s = seen.expires_s;
 	__builtin_memcpy(known->client6, request->client6, sizeof(known->client6));
 	known->client_port = request->client_port;
-	slot_update(seen.slot, seen.state.generation, mapping_deadline_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
+	slot_update(seen.slot, seen.state.generation, mapping_reap_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
 	request->external = seen.external;
 	request->created = 0;
 	return CGN_OK;
@@ -114,17 +116,19 @@ __noinline int control_adopt(struct cgn_map_request *request, struct cgn_explici
 	mapping = map_mapping(&request->internal);
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
 		return CGN_NOT_FOUND;
-	if (seen.state.flags & CGN_DYING || request->origin == CGN_STATIC)
+	if (seen.state.flags & CGN_DYING || request->origin == CGN_STATIC || !mapping_is_published(&seen))
 		return CGN_BUSY;
 	if (!suggestion_is_met(request, &seen.external))
 		return CGN_CANNOT_PROVIDE;
 	seen.expires_s = clock_now_s() + request->lifetime_s;
 	mapping->expires_s = seen.expires_s;	/* before the flag: nobody may see MAP with an old expiry */
-	if (!mapping_change_flags(mapping, seen.state.generation, CGN_MAP, CGN_IMPLICIT))
+	if (!mapping_change_flags(mapping, seen.state, CGN_MAP, CGN_IMPLICIT))
 		return CGN_BUSY;
 	seen.state.flags = (seen.state.flags & (__u16)~CGN_IMPLICIT) | CGN_MAP;
 	mapping_mark_explicit(seen.slot, true);
-	slot_update(seen.slot, seen.state.generation, mapping_deadline_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
+	if (!mapping_is_published(&seen))	/* ended already; nobody but requests sets that bit, and they come one by one */
+		mapping_mark_explicit(seen.slot, false);
+	slot_update(seen.slot, seen.state.generation, mapping_reap_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
 	explicit_place(key, seen.slot, seen.state.generation);
 	request->external = seen.external;
 	return CGN_OK;
@@ -276,7 +280,7 @@ static __always_inline int control_map_request(struct cgn_map_request *request)
 }
 
 /* What ends with the explicit part: the mapping, or only its flag if packets keep it alive (RFC 6887 section 15).
- * CGN_OK with *remaining_s; CGN_BUSY: changed meanwhile, nothing done. */
+ * CGN_OK with *ret_remaining_s, 0 if nothing remains; CGN_BUSY: changed meanwhile, nothing done. */
 static __always_inline int explicit_end(struct cgn_mapping *mapping, const struct cgn_internal *internal,
 					struct cgn_mapping *seen, __u32 now_s, __u32 *ret_remaining_s)
 {
@@ -286,18 +290,18 @@ static __always_inline int explicit_end(struct cgn_mapping *mapping, const struc
 
 	if (!settings)
 		return CGN_BUSY;
-	idle_until_s = seen->state.last_outbound_s ? seen->state.last_outbound_s + mapping_idle_s(settings, seen) : 0;
+	idle_until_s = seen->state.last_outbound_s ? mapping_idle_over_s(settings, seen) : 0;
 	if (idle_until_s <= now_s || seen->state.flags & CGN_STATIC) {
 		*ret_remaining_s = 0;
 		return mapping_end(mapping, internal, seen);
 	}
 	flags = (seen->state.flags & (__u16)~CGN_EXPLICIT) | CGN_IMPLICIT;
-	if (!mapping_change_flags(mapping, seen->state.generation, CGN_IMPLICIT, CGN_EXPLICIT))
+	if (!mapping_change_flags(mapping, seen->state, CGN_IMPLICIT, CGN_EXPLICIT))
 		return CGN_BUSY;
 	mapping->expires_s = 0;
 	mapping_mark_explicit(seen->slot, false);
 	slot_update(seen->slot, seen->state.generation, idle_until_s, (__u8)(flags & CGN_ORIGINS));
-	*ret_remaining_s = idle_until_s - now_s;
+	*ret_remaining_s = idle_until_s - now_s > 1 ? idle_until_s - now_s - 1 : 1;
 	return CGN_OK;
 }
 
@@ -329,6 +333,8 @@ __noinline int control_delete_request(struct cgn_map_request *request)
 	mapping = map_mapping(&request->internal);
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
 		return CGN_BUSY;
+	if (!(seen.state.flags & request->origin))
+		return CGN_BUSY;	/* as in control_renew() */
 	if (known->slot != seen.slot || known->generation != seen.state.generation)
 		return CGN_BUSY;
 	request->external = seen.external;
@@ -365,15 +371,15 @@ __noinline int reap_slot(__u32 slot_index)
 		return REAP_BUSY;
 	if (seen.slot != slot_index || seen.state.generation != word.generation || seen.state.flags & CGN_DYING)
 		return REAP_BUSY;
-	deadline_s = mapping_deadline_s(settings, &seen);
-	if (seen.state.flags & CGN_MAP && seen.expires_s <= now_s) {
+	deadline_s = mapping_reap_s(settings, &seen);
+	if (seen.state.flags & CGN_MAP && deadline_s <= now_s) {
 		if (explicit_end(mapping, &key.internal, &seen, now_s, &remaining) != CGN_OK)
 			return REAP_BUSY;
 		explicit_forget(&key);
 		return remaining ? REAP_DEMOTED : REAP_DELETED;
 	}
 	if (deadline_s > now_s) {
-		slot_update(slot_index, word.generation, deadline_s, word.flags);
+		slot_move_deadline(slot, word, deadline_s);
 		return REAP_KEPT;
 	}
 	return mapping_end(mapping, &key.internal, &seen) == CGN_OK ? REAP_DELETED : REAP_BUSY;
@@ -488,8 +494,10 @@ struct list_walk {
 };
 
 #define LIST_POSITIONS (CGN_SUBSCRIBER_BLOCKS_MAX * CGN_PROTOCOLS * CGN_BLOCK_WORDS)
+#define LIST_STEPS (LIST_POSITIONS + CGN_BATCH_MAX * 2)		/* of one call */
 
-/* One step: the next word of the bitmaps, or one slot of the current word. Stops before a word that may not fit. */
+/* One step: the next word of the bitmaps, or one slot of the current word. Stops before a word that may not fit, into the batch or
+ * into the steps left. */
 static long list_step(__u32 step, struct list_walk *walk)
 {
 	struct cgn_subscriber *subscriber;
@@ -511,7 +519,7 @@ static long list_step(__u32 step, struct list_walk *walk)
 		return 0;
 	}
 	position = walk->position;
-	if (position >= LIST_POSITIONS || walk->count > CGN_BATCH_MAX - 64)
+	if (position >= LIST_POSITIONS || walk->count > CGN_BATCH_MAX - 64 || step + 64 >= LIST_STEPS)
 		return 1;
 	walk->position++;
 	word = position % CGN_BLOCK_WORDS;

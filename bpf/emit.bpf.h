@@ -32,12 +32,13 @@ __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destina
 		return ROUTE_LOCAL;
 	if (result == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return ROUTE_FORWARDING_OFF;
-	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
-		return ROUTE_NEIGHBOUR_UNKNOWN;
-	if (result != BPF_FIB_LKUP_RET_SUCCESS)
+	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return ROUTE_NONE;
 	hop->destination = destination_be;
 	hop->ifindex = fib.ifindex;
+	hop->until_jiffies = 0;
+	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
+		return ROUTE_NEIGHBOUR_UNKNOWN;	/* not kept: the next packet asks again */
 	for (i = 0; i < 3; i++) {
 		hop->destination_mac[i] = ((__u16 *)fib.dmac)[i];
 		hop->source_mac[i] = ((__u16 *)fib.smac)[i];
@@ -77,6 +78,19 @@ static __always_inline enum cgn_verdict route_verdict(int kind)
 	return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
 }
 
+/* May a packet leave by what route_find() found? Only by an interface of the side that it was translated for. CGN_NEXT or a drop;
+ * to be asked before anything is made or changed. The redirect takes effect if the program ends with XDP_REDIRECT. */
+static __always_inline enum cgn_verdict route_egress(int kind, const struct next_hop *hop, __u32 side)
+{
+	if (kind == ROUTE_TOO_BIG)
+		return CGN_DROP_TOO_BIG;
+	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
+		return CGN_DROP_NO_ROUTE;
+	if (bpf_redirect_map(&tx_ports, CGN_TX_KEY(side, hop->ifindex), XDP_DROP) != XDP_REDIRECT)
+		return CGN_DROP_NO_EGRESS;
+	return CGN_NEXT;
+}
+
 static __always_inline void ttl_decrement(struct iphdr *ip)
 {
 	__u16 *word = (void *)&ip->ttl;		/* TTL and protocol share a 16-bit word */
@@ -86,30 +100,30 @@ static __always_inline void ttl_decrement(struct iphdr *ip)
 	ip->check = checksum_update(ip->check, checksum_delta16(before, *word));
 }
 
-/* Sends a translated packet. The kernel decrements the time to live itself of what it gets to forward. */
+/* Sends a translated packet that route_egress() let go. Routed: the tags of the ingress stay behind. */
 static __always_inline enum cgn_verdict
-emit_translated(struct xdp_md *ctx, struct packet *pkt, int kind, const struct next_hop *hop, __u32 side, enum cgn_verdict verdict)
+emit_translated(struct xdp_md *ctx, struct packet *pkt, int kind, const struct next_hop *hop, enum cgn_verdict verdict)
 {
-	struct ethhdr *eth;
-	__u16 *mac;
+	struct ethhdr *eth = (void *)pkt->ip - sizeof(*eth);
+	__u16 *mac = (void *)eth, *from = (void *)pkt->eth;
 	int i;
 
-	if (kind == ROUTE_NEIGHBOUR_UNKNOWN)
-		return CGN_NEIGHBOUR_UNKNOWN;
-	eth = (void *)pkt->ip - sizeof(*eth);
-	ttl_decrement(pkt->ip);
-	mac = (void *)eth;
-	for (i = 0; i < 3; i++) {
-		mac[i] = hop->destination_mac[i];
-		mac[i + 3] = hop->source_mac[i];
+	if (kind == ROUTE_NEIGHBOUR_UNKNOWN) {	/* the kernel decrements the time to live of what it forwards */
+		verdict = CGN_NEIGHBOUR_UNKNOWN;
+		for (i = 5; pkt->vlan_len && i >= 0; i--)
+			mac[i] = from[i];
+	} else {
+		ttl_decrement(pkt->ip);
+		for (i = 0; i < 3; i++) {
+			mac[i] = hop->destination_mac[i];
+			mac[i + 3] = hop->source_mac[i];
+		}
 	}
-	if (pkt->vlan_len) {	/* routed: the tags of the ingress stay behind */
+	if (pkt->vlan_len) {
 		eth->h_proto = bpf_htons(ETH_P_IP);
 		if (bpf_xdp_adjust_head(ctx, (int)pkt->vlan_len))
-			return CGN_DROP_REWRITE;
+			return CGN_DROP_SHORT;
 	}
-	if (bpf_redirect_map(&tx_ports, CGN_TX_KEY(side, hop->ifindex), XDP_DROP) != XDP_REDIRECT)
-		return CGN_DROP_NO_EGRESS;
 	return verdict;
 }
 

@@ -52,13 +52,14 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, load_u32(fragment.destination4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
-		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	verdict = route_egress(kind, hop, fragment.egress_side & 1);
+	if (verdict != CGN_NEXT)
+		return verdict;
 	rewrite_ip_source(pkt.ip, load_u32(fragment.source4));
 	rewrite_ip_destination(pkt.ip, load_u32(fragment.destination4));
 	verdict = side == CGN_EXTERNAL_SIDE ? CGN_INBOUND :
 		  fragment.egress_side == CGN_INTERNAL_SIDE ? CGN_HAIRPIN : CGN_OUTBOUND;
-	return emit_translated(ctx, &pkt, kind, hop, fragment.egress_side & 1, verdict);
+	return emit_translated(ctx, &pkt, kind, hop, verdict);
 }
 
 #endif

@@ -52,11 +52,12 @@ __noinline int icmp_error_inbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
-		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE);
+	if (verdict != CGN_NEXT)
+		return verdict;
 	rewrite_inner(&pkt, &inner, load_u32(internal.addr4), internal.port, true);
 	rewrite_ip_destination(pkt.ip, load_u32(internal.addr4));
-	return emit_translated(ctx, &pkt, kind, hop, CGN_INTERNAL_SIDE, CGN_INBOUND);
+	return emit_translated(ctx, &pkt, kind, hop, CGN_INBOUND);
 }
 
 /* From inside, about a packet that came in (RFC 5508 REQ-5), or that came by hairpin (REQ-7). */
@@ -77,6 +78,8 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 		return CGN_DROP_NOT_READY;
 	if (!icmp_parse(ctx, &pkt, &inner))
 		return CGN_DROP_ICMP_INNER;
+	if (inner.ip->saddr != pkt.ip->daddr)
+		return CGN_DROP_ICMP_NO_MAPPING;	/* an error goes to the sender of what it is about */
 	internal_from_ipv4(&internal, inner.ip->daddr, inner.destination_port, inner.ip->protocol);
 	mapping = map_mapping(&internal);
 	if (!mapping || !mapping_copy(mapping, &internal, &seen))
@@ -95,16 +98,16 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
-		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	verdict = route_egress(kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE);
+	if (verdict != CGN_NEXT)
+		return verdict;
 	rewrite_inner(&pkt, &inner, load_u32(seen.external.addr4), seen.external.port, false);
 	rewrite_ip_source(pkt.ip, load_u32(seen.external.addr4));
 	if (is_hairpin) {
 		rewrite_inner(&pkt, &inner, destination, target.port, true);
 		rewrite_ip_destination(pkt.ip, destination);
 	}
-	return emit_translated(ctx, &pkt, kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE,
-			       is_hairpin ? CGN_HAIRPIN : CGN_OUTBOUND);
+	return emit_translated(ctx, &pkt, kind, hop, is_hairpin ? CGN_HAIRPIN : CGN_OUTBOUND);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "cgn/lifetime.h"
 
 #define MAPPING_RETRIES 3
+#define SLOT_RETRIES 16		/* only packets' syncs get in between, seconds apart */
 
 /* What mapping_create() is asked and answers. */
 struct cgn_new {
@@ -94,14 +95,14 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 		}
 		if (!block_claim(&search, pool, number))
 			return CGN_CANNOT_PROVIDE;
-		if (subscriber) {
-			if (!subscriber_pair(subscriber, (__u32)address) && !wanted->restore) {
-				block_free(block, search.found, pool, search.now_s);
-				return CGN_CANNOT_PROVIDE;
-			}
-			if (!block_enter(subscriber, search.found,
-					 wanted->restore ? CGN_SUBSCRIBER_BLOCKS_MAX : subscriber->blocks_limit, search.now_s))
-				return CGN_CANNOT_PROVIDE;
+		if (!subscriber) {
+			block_open(block);
+		} else if (!subscriber_pair(subscriber, (__u32)address) && !wanted->restore) {
+			block_free(block, search.found, pool, search.now_s);
+			return CGN_CANNOT_PROVIDE;
+		} else if (!block_enter(subscriber, search.found, wanted->restore ? CGN_SUBSCRIBER_BLOCKS_MAX : subscriber->blocks_limit,
+					search.now_s)) {
+			return CGN_CANNOT_PROVIDE;
 		}
 	}
 	offset = wanted->suggested.port - block->first_port;
@@ -197,13 +198,39 @@ static __always_inline void slot_publish(struct cgn_slot *slot, const struct cgn
 	__sync_lock_test_and_set(&slot->state.word, word.word);
 }
 
+/* Drawn, not counted: an element of `mappings` goes from slot to slot, and counters of two slots would often agree, so that a
+ * compare-and-swap meant for the mapping before would hit the one after. Never twice in a row for one slot. */
+static __always_inline __u16 generation_after(__u16 before)
+{
+	__u16 drawn = (__u16)bpf_get_prandom_u32();
+
+	return drawn == before ? (__u16)(drawn + 1) : drawn;
+}
+
+/* The mapping that another CPU made meanwhile. False: there is none. */
+static __always_inline bool mapping_use_winner(struct cgn_new *new)
+{
+	struct cgn_mapping *winner = map_mapping(&new->internal);
+	__u32 tag = cgn_tag(&new->internal);
+
+	if (!winner || cgn_read_once(winner->tag) != tag)
+		return false;
+	new->external = winner->external;
+	new->slot = winner->slot;
+	new->generation = winner->state.generation;
+	cgn_barrier();
+	if (cgn_read_once(winner->tag) != tag)
+		return false;
+	new->existed = 1;
+	return true;
+}
+
 /* Enters a claimed port into `mappings` and publishes its slot. Whoever comes second gives his port back and uses the first's
  * mapping: then `existed` is set. */
 __noinline int mapping_enter(struct cgn_new *new)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_mapping mapping = {};
-	struct cgn_mapping *winner;
 	struct cgn_pool *pool;
 	struct cgn_slot *slot;
 	long error;
@@ -214,7 +241,7 @@ __noinline int mapping_enter(struct cgn_new *new)
 	pool = map_pool(CGN_SLOT_ADDRESS(new->slot));
 	if (!slot || !pool)
 		return CGN_BAD_REQUEST;
-	new->generation = slot->state.generation + 1;
+	new->generation = generation_after(slot->state.generation);
 	mapping.tag = cgn_tag(&new->internal);
 	mapping.slot = new->slot;
 	store_u32(mapping.external.addr4, load_u32(pool->addr4));
@@ -229,26 +256,16 @@ __noinline int mapping_enter(struct cgn_new *new)
 	mapping.expires_s = new->expires_s;
 	new->external = mapping.external;
 	error = bpf_map_update_elem(&mappings, &new->internal, &mapping, BPF_NOEXIST);
-	if (!error) {
-		slot_publish(slot, new, mapping_deadline_s(settings, &mapping));
+	if (!error) {	/* whatever ends a mapping wants its slot published: the bit cannot come after the end */
 		if (new->origin & CGN_EXPLICIT)
 			mapping_mark_explicit(new->slot, true);
+		slot_publish(slot, new, mapping_reap_s(settings, &mapping));
 		return CGN_OK;
 	}
 	mapping_release_port(new->slot);
 	if (error != -17 /* EEXIST */)
 		return error == -7 /* E2BIG */ || error == -12 /* ENOMEM */ ? CGN_TABLE_FULL : CGN_BUSY;
-	winner = map_mapping(&new->internal);
-	if (!winner)
-		return CGN_BUSY;
-	new->external = winner->external;
-	new->slot = winner->slot;
-	new->generation = winner->state.generation;
-	cgn_barrier();
-	if (cgn_read_once(winner->tag) != cgn_tag(&new->internal))
-		return CGN_BUSY;
-	new->existed = 1;
-	return CGN_OK;
+	return mapping_use_winner(new) ? CGN_OK : CGN_BUSY;
 }
 
 /* Claims a port for the subscriber, with a further block if need be. */
@@ -298,6 +315,9 @@ __noinline int mapping_create(struct cgn_new *new)
 		mapping_release_port(new->slot);
 		status = CGN_QUOTA;
 	}
+	/* the last port may have gone to another CPU's packet of this same flow */
+	if (status != CGN_OK && mapping_use_winner(new))
+		return CGN_OK;
 	if (subscriber && (status == CGN_QUOTA || status == CGN_EXHAUSTED)) {
 		__u32 *refused = status == CGN_QUOTA ? &subscriber->refused_quota : &subscriber->refused_pool;
 
@@ -315,16 +335,16 @@ __noinline int mapping_create(struct cgn_new *new)
 
 /* ---- change and end ---- */
 
-/* Swaps flags, if it is still this mapping and nobody deletes it. False: it is not. CGN_RENEWED always flips, so that a reaper
- * that read the old expiry fails with its compare-and-swap: write the new expiry before. */
-static __always_inline bool mapping_change_flags(struct cgn_mapping *mapping, __u16 generation, __u16 set, __u16 clear)
+/* Swaps flags, if the mapping stands as `seen` but for packets' stamps. False: it is another's, or somebody else changed its flags,
+ * which includes a renewal: CGN_RENEWED always flips. Write a new expiry before. */
+static __always_inline bool mapping_change_flags(struct cgn_mapping *mapping, union cgn_mapping_word seen, __u16 set, __u16 clear)
 {
 	union cgn_mapping_word before, after;
 	int i;
 
 	for (i = 0; i < MAPPING_RETRIES; i++) {
 		before.word = cgn_read_once(mapping->state.word);
-		if (before.generation != generation || before.flags & CGN_DYING)
+		if (before.generation != seen.generation || before.flags != seen.flags || before.flags & CGN_DYING)
 			return false;
 		after = before;
 		after.flags = ((before.flags & (__u16)~clear) | set) ^ CGN_RENEWED;
@@ -334,7 +354,28 @@ static __always_inline bool mapping_change_flags(struct cgn_mapping *mapping, __
 	return false;
 }
 
-/* Writes deadline and flags into the slot, if it is still this mapping's. */
+/* Is the mapping's slot published? Until then whoever enters it may still write the slot's first flags and deadline. */
+static __always_inline bool mapping_is_published(const struct cgn_mapping *seen)
+{
+	const struct cgn_slot *slot = map_slot(seen->slot);
+	union cgn_slot_word word;
+
+	if (!slot)
+		return false;
+	word.word = cgn_read_once(slot->state.word);
+	return word.state == CGN_SLOT_LIVE && word.generation == seen->state.generation;
+}
+
+/* Moves the deadline of a slot that stands as `seen`; whoever changed it meanwhile knows better. */
+static __always_inline void slot_move_deadline(struct cgn_slot *slot, union cgn_slot_word seen, __u32 deadline_s)
+{
+	union cgn_slot_word after = seen;
+
+	after.deadline_s = deadline_s;
+	__sync_val_compare_and_swap(&slot->state.word, seen.word, after.word);
+}
+
+/* Writes deadline and flags into the slot, if it is still this mapping's: for the one who changed the mapping's flags. */
 static __always_inline void slot_update(__u32 slot_index, __u16 generation, __u32 deadline_s, __u8 flags)
 {
 	struct cgn_slot *slot = map_slot(slot_index);
@@ -343,7 +384,7 @@ static __always_inline void slot_update(__u32 slot_index, __u16 generation, __u3
 
 	if (!slot)
 		return;
-	for (i = 0; i < MAPPING_RETRIES; i++) {
+	for (i = 0; i < SLOT_RETRIES; i++) {
 		before.word = cgn_read_once(slot->state.word);
 		if (before.state != CGN_SLOT_LIVE || before.generation != generation)
 			return;
@@ -364,6 +405,7 @@ static __always_inline int mapping_end(struct cgn_mapping *mapping, const struct
 	struct cgn_subscriber *subscriber;
 	struct cgn_subscriber_key key;
 	struct cgn_slot *slot = map_slot(seen->slot);
+	int i;
 
 	if (!slot)
 		return CGN_BUSY;
@@ -377,7 +419,9 @@ static __always_inline int mapping_end(struct cgn_mapping *mapping, const struct
 	word = before;
 	word.state = CGN_SLOT_DYING;
 	__sync_lock_test_and_set(&slot->state.word, word.word);
-	bpf_map_delete_elem(&mappings, internal);
+	for (i = 0; i < MAPPING_RETRIES; i++)	/* older kernels refuse when they interrupted themselves in this bucket */
+		if (bpf_map_delete_elem(&mappings, internal) != -16 /* EBUSY */)
+			break;
 	word.state = CGN_SLOT_RESTING;
 	word.flags = 0;
 	word.deadline_s = clock_now_s();

@@ -94,8 +94,8 @@ static __always_inline enum cgn_verdict packet_parse_udp(struct packet *pkt)
 {
 	struct udphdr *udp = pkt->l4;
 
-	if ((void *)(udp + 1) > pkt->end)
-		return CGN_DROP_L4_HEADER;
+	if ((void *)(udp + 1) > pkt->end || bpf_ntohs(pkt->ip->tot_len) < pkt->header_len + sizeof(*udp))
+		return CGN_DROP_L4_HEADER;	/* also: a header that is the frame's padding */
 	if (bpf_ntohs(udp->len) < sizeof(*udp))
 		return CGN_DROP_L4_HEADER;
 	if (!pkt->is_first_fragment && bpf_ntohs(udp->len) > bpf_ntohs(pkt->ip->tot_len) - pkt->header_len)
@@ -179,6 +179,7 @@ static __always_inline enum cgn_verdict packet_parse_transport(struct packet *pk
 struct packet_inner {
 	struct iphdr *ip;
 	void *l4;
+	__u32 l4_len;		/* bytes of it that are there: 8 at least */
 	__u32 protocol_index;
 	__u16 source_port, destination_port;	/* host order */
 };
@@ -187,7 +188,7 @@ static __always_inline enum cgn_verdict packet_parse_inner(const struct packet *
 {
 	struct icmphdr *icmp = pkt->l4;
 	struct udphdr *udp;
-	__u32 header_len;
+	__u32 header_len, total_len;
 
 	inner->ip = (void *)(icmp + 1);
 	if ((void *)(inner->ip + 1) > pkt->end)
@@ -198,8 +199,11 @@ static __always_inline enum cgn_verdict packet_parse_inner(const struct packet *
 		return CGN_DROP_ICMP_INNER;
 	inner->l4 = (void *)inner->ip + header_len;
 	udp = inner->l4;
-	if ((void *)(udp + 1) > pkt->end)
+	header_len += pkt->header_len + sizeof(*icmp);
+	total_len = bpf_ntohs(pkt->ip->tot_len);	/* what follows in the frame is padding, and not under the checksum */
+	if ((void *)(udp + 1) > pkt->end || total_len < header_len + sizeof(*udp))
 		return CGN_DROP_ICMP_INNER;
+	inner->l4_len = total_len - header_len;
 	if (inner->ip->protocol == IPPROTO_ICMP) {
 		struct icmphdr *echo = inner->l4;
 

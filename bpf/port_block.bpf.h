@@ -149,7 +149,8 @@ struct block_search {
 	__u32 found;		/* index in blocks, or PORT_NONE */
 };
 
-/* Takes one block of an address if it is free and rested; the new owner stands in it before it turns live. */
+/* Takes one block of an address if it is free and rested; the new owner stands in it before it turns live, and it turns live when
+ * its owner has entered it: until then it can be given back without asking who uses it. */
 static __always_inline bool block_claim(struct block_search *search, struct cgn_pool *pool, __u32 number)
 {
 	__u32 word = (number >> 6) & (CGN_POOL_WORDS - 1), index = pool->first_block + number;
@@ -172,7 +173,7 @@ static __always_inline bool block_claim(struct block_search *search, struct cgn_
 	block->address = search->address;
 	block->first_port = (__u16)(pool->first_port + (number << (pool->block_shift & 15)));
 	cgn_barrier();
-	__sync_val_compare_and_swap(&block->state, CGN_BLOCK_FREE, CGN_BLOCK_LIVE);
+	__sync_val_compare_and_swap(&block->state, CGN_BLOCK_FREE, CGN_BLOCK_CLAIMED);
 	__sync_fetch_and_add(&pool->blocks_used, 1);
 	event_block(CGN_EVENT_BLOCK_ALLOCATED, block, index, pool->block_shift, pool);
 	search->found = index;
@@ -192,7 +193,12 @@ static long block_search_step(__u32 step, struct block_search *search)
 	return block_claim(search, pool, number) ? 1 : 0;
 }
 
-/* Gives a block back. The caller has seen it in `subscriber`, or holds it alone because it was never entered there. */
+static __always_inline void block_open(struct cgn_block *block)
+{
+	__sync_val_compare_and_swap(&block->state, CGN_BLOCK_CLAIMED, CGN_BLOCK_LIVE);
+}
+
+/* Gives a block back. The caller set it to RELEASING, or holds it alone because it was never opened. */
 static __always_inline void block_free(struct cgn_block *block, __u32 index, struct cgn_pool *pool, __u32 now_s)
 {
 	__u32 number = index - pool->first_block;
@@ -266,16 +272,19 @@ static __always_inline bool block_enter(struct cgn_subscriber *subscriber, __u32
 	struct cgn_pool *pool;
 	__u32 i;
 
+	block = map_block(index);
+	pool = block ? map_pool(block->address) : NULL;
+	if (!pool)
+		return false;
 	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
 		if (i >= limit)
 			break;
-		if (__sync_val_compare_and_swap(&subscriber->block[i], 0, index + 1) == 0)
+		if (__sync_val_compare_and_swap(&subscriber->block[i], 0, index + 1) == 0) {
+			block_open(block);
 			return true;
+		}
 	}
-	block = map_block(index);
-	pool = block ? map_pool(block->address) : NULL;
-	if (pool)
-		block_free(block, index, pool, now_s);
+	block_free(block, index, pool, now_s);
 	return false;
 }
 

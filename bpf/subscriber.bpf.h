@@ -78,8 +78,9 @@ static __always_inline bool subscriber_take_port(struct cgn_subscriber *subscrib
 	if (index >= CGN_PROTOCOLS)
 		return false;
 	used = &subscriber->used[index];
-	if (is_implicit)	/* explicit mappings already made stand for their part of the reserve */
-		limit -= reserve > explicit_used ? reserve - explicit_used : 0;
+	reserve -= reserve < explicit_used ? reserve : explicit_used;	/* explicit mappings already made stand for their part of it */
+	if (is_implicit)
+		limit -= reserve < limit ? reserve : limit;
 	if (__sync_fetch_and_add(used, 1) < limit)
 		return true;
 	__sync_fetch_and_add(used, -1);

@@ -44,16 +44,23 @@ __noinline int outbound_sync(struct cgn_internal *internal, __u32 now_s)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_mapping seen, *mapping;
+	union cgn_slot_word word;
+	struct cgn_slot *slot;
 
 	if (!internal || !settings)
 		return 0;
 	mapping = map_mapping(internal);
 	if (!mapping || !mapping_copy(mapping, internal, &seen))
 		return 0;
-	if (seen.state.flags & (CGN_EXPLICIT | CGN_DYING))
+	slot = map_slot(seen.slot);
+	if (!slot)
 		return 0;
 	mapping->synced_s = now_s;
-	slot_update(seen.slot, seen.state.generation, mapping_deadline_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
+	word.word = cgn_read_once(slot->state.word);
+	/* the slot's flags decide: a request that made the mapping explicit meanwhile writes the slot after this, or wrote it before */
+	if (word.state == CGN_SLOT_LIVE && word.generation == seen.state.generation && !(word.flags & CGN_EXPLICIT) &&
+	    !(seen.state.flags & (CGN_EXPLICIT | CGN_DYING)))
+		slot_move_deadline(slot, word, mapping_reap_s(settings, &seen));
 	return 0;
 }
 
@@ -111,6 +118,7 @@ static __always_inline void remote_note(struct cgn_remote *remote, __u8 seen)
 static __always_inline void remote_enter(struct cgn_mapping *mapping, __u16 generation, __u32 address_be, __u16 port, __u8 seen)
 {
 	struct cgn_remote fresh = {};
+	union cgn_mapping_word now;
 	__u64 before;
 	int i;
 
@@ -122,8 +130,9 @@ static __always_inline void remote_enter(struct cgn_mapping *mapping, __u16 gene
 		if (remote_is_free((struct cgn_remote *)&before) && remote_swap(&mapping->remote[i], before, &fresh))
 			return;
 	}
-	if (!(mapping->state.flags & CGN_MANY_PEERS))
-		mapping_change_flags(mapping, generation, CGN_MANY_PEERS, 0);
+	now.word = cgn_read_once(mapping->state.word);
+	if (now.generation == generation && !(now.flags & CGN_MANY_PEERS))
+		mapping_change_flags(mapping, now, CGN_MANY_PEERS, 0);
 }
 
 /* Outbound segments of a known connection cost two compares in a line that is loaded anyway. */

@@ -108,11 +108,12 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 		if (!hop)
 			return CGN_DROP_NOT_READY;
 		kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-		if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
-			return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
 	}
 	if (pkt.ip->ttl <= 1)
 		return CGN_DROP_TTL;
+	verdict = route_egress(kind, hop, address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE);
+	if (verdict != CGN_NEXT)
+		return verdict;
 	verdict = outbound_endpoint(&pkt, &external);
 	if (verdict != CGN_NEXT)
 		return verdict;
@@ -123,11 +124,11 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	}
 	rewrite_source(&pkt, load_u32(external.addr4), external.port);
 	if (address < 0)
-		return emit_translated(ctx, &pkt, kind, hop, CGN_EXTERNAL_SIDE, CGN_OUTBOUND);
+		return emit_translated(ctx, &pkt, kind, hop, CGN_OUTBOUND);
 	if (pkt.is_tcp_change)	/* the target sees the source's external endpoint as its remote peer */
 		tcp_track_inbound(ctx, &target);
 	rewrite_destination(&pkt, destination, target.port);
-	return emit_translated(ctx, &pkt, kind, hop, CGN_INTERNAL_SIDE, CGN_HAIRPIN);
+	return emit_translated(ctx, &pkt, kind, hop, CGN_HAIRPIN);
 }
 
 static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
@@ -154,9 +155,9 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	address = address_index(settings, bpf_ntohl(pkt.ip->daddr));
 	if (address < 0) {
 		hop = route_hop(pkt.ip->daddr);
-	if (!hop)
-		return CGN_DROP_NOT_READY;
-	kind = route_find(ctx, hop, pkt.ip->daddr, pkt.ip->saddr, 0);
+		if (!hop)
+			return CGN_DROP_NOT_READY;
+		kind = route_find(ctx, hop, pkt.ip->daddr, pkt.ip->saddr, 0);
 		return kind == ROUTE_LOCAL || kind == ROUTE_FORWARDING_OFF ? route_verdict(kind) : CGN_DROP_NOT_OURS;
 	}
 	verdict = packet_parse_transport(&pkt);
@@ -178,8 +179,9 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
-		return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE);
+	if (verdict != CGN_NEXT)
+		return verdict;
 	if (pkt.is_tcp_change)
 		tcp_track_inbound(ctx, &internal);
 	if (pkt.is_first_fragment) {
@@ -187,7 +189,7 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		fragment_remember(&fragment, pkt.ip->saddr, load_u32(internal.addr4), CGN_INTERNAL_SIDE);
 	}
 	rewrite_destination(&pkt, load_u32(internal.addr4), internal.port);
-	return emit_translated(ctx, &pkt, kind, hop, CGN_INTERNAL_SIDE, CGN_INBOUND);
+	return emit_translated(ctx, &pkt, kind, hop, CGN_INBOUND);
 }
 
 SEC("xdp")
@@ -272,7 +274,7 @@ int control_list(struct cgn_list_request *ctx)
 		ctx->count = ctx->next = 0;
 		return 0;
 	}
-	bpf_loop(LIST_POSITIONS + CGN_BATCH_MAX * 2, list_step, &walk, 0);
+	bpf_loop(LIST_STEPS, list_step, &walk, 0);
 	ctx->status = CGN_OK;
 	ctx->count = walk.count;
 	ctx->next = walk.position >= LIST_POSITIONS ? 0 : walk.position;

@@ -165,7 +165,12 @@ struct cgn_subscriber {
 };
 CGN_ASSERT_SIZE(struct cgn_subscriber, 184);
 
-enum cgn_block_state { CGN_BLOCK_FREE, CGN_BLOCK_CLAIMED, CGN_BLOCK_LIVE, CGN_BLOCK_RELEASING };
+enum cgn_block_state {
+	CGN_BLOCK_FREE,
+	CGN_BLOCK_CLAIMED,	/* its owner is being written, or it into its owner's list: no port of it is claimed */
+	CGN_BLOCK_LIVE,
+	CGN_BLOCK_RELEASING,
+};
 
 /* Value of `blocks`. Bit n of used[protocol] is port first_port + n. */
 struct cgn_block {
@@ -325,8 +330,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_NO_ROUTE,		"drop-no-route",	"no route, or route refused") \
 	X(CGN_DROP_NO_EGRESS,		"drop-no-egress",	"route leaves by an interface of the wrong side") \
 	X(CGN_DROP_TOO_BIG,		"drop-too-big",		"larger than the egress MTU") \
-	X(CGN_DROP_NOT_READY,		"drop-not-ready",	"settings not yet written") \
-	X(CGN_DROP_REWRITE,		"drop-rewrite",		"the packet could not be changed as needed")
+	X(CGN_DROP_NOT_READY,		"drop-not-ready",	"settings not yet written")
 
 #define CGN_VERDICT_SYMBOL(symbol, name, text) symbol,
 enum cgn_verdict { CGN_VERDICTS(CGN_VERDICT_SYMBOL) CGN_VERDICT_COUNT, CGN_NEXT = -1 };

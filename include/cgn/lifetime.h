@@ -33,12 +33,26 @@ static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings,
 	return mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s;
 }
 
-/* When the reaper has to look at it: the end of the explicit lifetime, else of the idle time. */
+/* The end of the explicit lifetime, else of the idle time. */
 static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
 	if (mapping->state.flags & CGN_EXPLICIT)
 		return mapping->expires_s;
 	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping);
+}
+
+/* The first second in which it is idle for all of the idle time: its last packet came somewhere inside the second of its stamp. */
+static __always_inline __u32 mapping_idle_over_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping) + 1;
+}
+
+/* The first second in which the reaper may end it: a second after the deadline, which was reckoned from inside a second. */
+static __always_inline __u32 mapping_reap_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	__u32 deadline_s = mapping_deadline_s(settings, mapping);
+
+	return deadline_s == CGN_FOREVER ? CGN_FOREVER : deadline_s + 1;
 }
 
 #endif
