@@ -3,6 +3,9 @@
 # make bench: what xcgn costs and carries, beside the rig's limit and nftables. See tests/bench/rig.h for the topology.
 #   BENCH_ONLY=forward|newflows|map   one part only           BENCH_SECONDS=4   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
+#   BENCH_PRESENT="100000"            explicit mappings that are there before, one run for each number
+#   BENCH_ROUNDS=10                   windows of every PCP measure
+#   BENCH_STATE="$B/bench /dev/shm"   where xcgnd keeps its stable storage, one run for each folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,12 +14,16 @@ only=${BENCH_ONLY:-}
 seconds=${BENCH_SECONDS:-4}
 remotes=${BENCH_REMOTES:-256}
 new_flows=${BENCH_FLOWS:-2097152}
+rounds=${BENCH_ROUNDS:-10}
+read -ra present <<<"${BENCH_PRESENT:-100000}"
+read -ra state <<<"${BENCH_STATE:-$B/bench /dev/shm}"
 rig=xb$$
 pins=/sys/fs/bpf/xcgn-bench-$$
 cpu=$(($(nproc) - 1))	# measures; xcgnd stays on the others
 others=0-$((cpu - 1))
 work=$(mktemp -d)
-daemon=
+state_dir=$work/state	# below it, a folder for every daemon
+declare -A daemons=()	# pids by namespace
 conntrack_before=
 
 die() { echo "bench: $*" >&2; exit 1; }
@@ -56,13 +63,36 @@ rig_up() {
 	done
 }
 
+# Two servers, and one namespace that has every subscriber's address: map_bench speaks for them all.
+#   PREFIX-client              PREFIX-empty              PREFIX-server
+#     c-empty ───── 10.1.0.1 in0 (xcgnd) out0 ──────────── s-empty
+#                              PREFIX-filled
+#     c-filled ──── 10.1.1.1 in0 (xcgnd) out0 ──────────── s-filled
+map_rig_up() {
+	local nat number=0
+	namespace client
+	namespace server
+	ip -n "$rig-client" route add local 100.64.0.0/10 dev lo
+	for nat in empty filled; do
+		namespace $nat
+		link client "c-$nat" $nat in0 10.1.$number.1 10.1.$number.2 100.64.0.0/10
+		link server "s-$nat" $nat out0 10.2.$number.1 10.2.$number.2 198.18.0.0/16
+		ip -n "$rig-client" route add 10.1.$number.1/32 dev "c-$nat"
+		ip -n "$rig-client" neighbour replace 10.1.$number.1 lladdr "$(mac $nat in0)" nud permanent dev "c-$nat"
+		in_ns client sysctl -qw "net.ipv4.conf.c-$nat.rp_filter=0"
+		number=$((number + 1))
+	done
+}
+
 rig_down() {
 	local ns
-	daemon_stop
-	for ns in client server limit xcgn nft; do
+	for ns in "${!daemons[@]}"; do
+		daemon_remove "$ns"
+	done
+	for ns in client server limit xcgn nft empty filled; do
 		ip netns delete "$rig-$ns" 2>/dev/null || true
 	done
-	rm -rf "$pins"
+	rm -rf "$pins" "$state_dir"
 }
 
 # ---- nftables ----
@@ -94,54 +124,68 @@ nft_up() {
 
 # ---- xcgn ----
 
-# daemon_start MAPPINGS EXPLICIT: a fresh one, attached
+# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE: a fresh one, attached
 daemon_start() {
-	cat >"$work/xcgn.yaml" <<-CONFIG
+	local ns=$1
+	mkdir -p "$state_dir/$ns"
+	cat >"$work/$ns.yaml" <<-CONFIG
 		interfaces:
 		  - {name: in0, side: internal}
 		  - {name: out0, side: external}
 		pools:
-		  - {name: bench, addresses: [192.0.2.0/26], ports: 1024-65535, block-size: 256}
-		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: $2}
+		  - {name: bench, addresses: [192.0.2.0/26], ports: 1024-65535, block-size: $3}
+		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: 256}
 		timeouts: {udp: 3600}
-		tables: {mappings: $1, subscribers: 65536}
-		state-dir: $work/state
-		pin-dir: $pins
-		control: $work/control.sock
+		tables: {mappings: $2, subscribers: 65536}
+		state-dir: $state_dir/$ns
+		pin-dir: $pins/$ns
+		control: $work/$ns.sock
 	CONFIG
-	mkdir -p "$work/state"
-	in_ns xcgn taskset -c "$others" "$B/xcgnd" -c "$work/xcgn.yaml" >"$work/xcgnd.log" 2>&1 &
-	daemon=$!
-	wait_for_daemon || { cat "$work/xcgnd.log" >&2; die "xcgnd does not start"; }
-	xcgnctl attach
+	mkdir -p "$pins"
+	nsenter --net="/var/run/netns/$rig-$ns" taskset -c "$others" "$B/xcgnd" -c "$work/$ns.yaml" >>"$work/$ns.log" 2>&1 &
+	daemons[$ns]=$!
+	wait_for_daemon "$ns" || { cat "$work/$ns.log" >&2; die "xcgnd does not start"; }
+	xcgnctl "$ns" attach
 }
 
-xcgnctl() { in_ns xcgn "$B/xcgnctl" -c "$work/xcgn.yaml" "$@"; }
+# xcgnctl NAMESPACE ARGUMENT...
+xcgnctl() { local ns=$1; shift; in_ns "$ns" "$B/xcgnctl" -c "$work/$ns.yaml" "$@"; }
 
 wait_for_daemon() {
 	local deadline=$((SECONDS + 20))
-	until xcgnctl status >/dev/null 2>&1; do
-		kill -0 "$daemon" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
+	until xcgnctl "$1" status >/dev/null 2>&1; do
+		kill -0 "${daemons[$1]}" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
 		sleep 0.05
 	done
 }
 
-daemon_stop() {
-	[ -n "$daemon" ] || return 0
-	kill "$daemon" 2>/dev/null || true
-	wait "$daemon" 2>/dev/null || true
-	daemon=
-	xcgnctl detach >/dev/null 2>&1 || true
-	xcgnctl purge >/dev/null 2>&1 || true
-	rm -rf "$work/state"
+# daemon_kill NAMESPACE: what it has pinned and stored stays
+daemon_kill() {
+	[ -n "${daemons[$1]}" ] || return 0
+	kill -KILL "${daemons[$1]}" 2>/dev/null || true
+	wait "${daemons[$1]}" 2>/dev/null || true
+	daemons[$1]=
+}
+
+daemon_remove() {
+	daemon_kill "$1"
+	xcgnctl "$1" detach >/dev/null 2>&1 || true
+	xcgnctl "$1" purge >/dev/null 2>&1 || true
+	unset "daemons[$1]"
 }
 
 # ---- parts ----
 
 # measure PROGRAM ARGUMENT...: on failure says what became of xcgn's packets
 measure() {
-	local program=$1; shift
-	"$B/bench/$program" -c "$cpu" "$@" || { xcgnctl show stats >&2 || true; tail -n 5 "$work/xcgnd.log" >&2; die "$program failed"; }
+	local program=$1 ns; shift
+	"$B/bench/$program" -c "$cpu" "$@" && return
+	for ns in "${!daemons[@]}"; do
+		echo "-- $ns" >&2
+		xcgnctl "$ns" show stats >&2 || true
+		tail -n 5 "$work/$ns.log" >&2
+	done
+	die "$program failed"
 }
 
 bench_forward() {
@@ -149,7 +193,7 @@ bench_forward() {
 	rig_up
 	conntrack_size 2097152
 	nft_up
-	daemon_start 1100000 256
+	daemon_start xcgn 1100000 256
 	measure forward_bench -s "$seconds" -r "$remotes" "$rig" "$work/windows"
 	rig_down
 }
@@ -159,9 +203,33 @@ bench_newflows() {
 	rig_up
 	conntrack_size "$new_flows"
 	nft_up
-	daemon_start $((new_flows + new_flows / 16)) 256
+	daemon_start xcgn $((new_flows + new_flows / 16)) 256
 	measure newflow_bench -f "$new_flows" -r "$remotes" "$rig" "$work/windows"
 	rig_down
+}
+
+# map_run PRESENT FOLDER
+map_run() {
+	local storage
+	storage=$(df --output=fstype "$2" | tail -n 1)
+	echo "== PCP requests per second, $1 explicit mappings present, state on $storage"
+	state_dir=$(mktemp -d "$(realpath "$2")/xcgn-bench.XXXXXX")
+	map_rig_up
+	daemon_start empty "$(($1 + 100000))" 64
+	daemon_start filled "$(($1 + 100000))" 64
+	measure map_bench -p "$1" -n "$rounds" -s "$storage" "$rig" "$work/windows"
+	daemon_kill filled
+	measure restart_bench -p "$1" -n "$rounds" -s "$storage" -l "$work/filled.log" "$rig" "$work/windows" "$B/xcgnd" -c "$work/filled.yaml"
+	rig_down
+}
+
+bench_map() {
+	local count folder
+	for folder in "${state[@]}"; do
+		for count in "${present[@]}"; do
+			map_run "$count" "$folder"
+		done
+	done
 }
 
 clean_up() {

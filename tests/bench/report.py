@@ -10,7 +10,8 @@ import platform
 import statistics
 import sys
 
-# What issue 2 expects on its rig: (measure, direction or None, flows or None, path, base, at least). Base None: a rate.
+# What is expected, on the rig where the design was tried: (measure, direction or None, flows or None, path, base, at least or
+# "at most"). Base None: the measure itself.
 EXPECTED = [
     ("forward", None, 1, "xcgn", "limit", 0.5),
     ("forward", None, 1, "xcgn", "nft", 3.0),
@@ -20,18 +21,24 @@ EXPECTED = [
     ("map-create", None, None, "filled", "empty", 0.8),
     ("map-renew", None, None, "empty", None, 100000),
     ("map-renew", None, None, "filled", "empty", 0.8),
+    ("restart", None, None, "filled", None, 100),
 ]
+AT_MOST = {"restart"}
 # Ratios worth printing, expected or not: path over base
 RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("filled", "empty")]
-NAMES = {"limit": "XDP redirect", "xcgn": "xcgn", "nft": "nftables", "empty": "empty table", "filled": "100,000 present"}
+NAMES = {"limit": "XDP redirect", "xcgn": "xcgn", "nft": "nftables", "empty": "empty table"}
+
+
+def name(path, flows):
+    return f"{flows:,} present" if path == "filled" else NAMES[path]
 
 
 def expectation(row, path, base):
-    for measure, direction, flows, wanted_path, wanted_base, least in EXPECTED:
+    for measure, direction, flows, wanted_path, wanted_base, bound in EXPECTED:
         if (measure, wanted_path, wanted_base) != (row["measure"], path, base):
             continue
         if direction in (None, row["direction"]) and flows in (None, row["flows"]):
-            return least
+            return bound
     return None
 
 
@@ -45,28 +52,32 @@ def cells(rows):
 
 def summary(row):
     windows = row["windows"]
-    return {
-        "measure": row["measure"], "direction": row["direction"], "flows": row["flows"], "variant": row["path"],
-        "per_second": {"median": statistics.median(windows), "lowest": min(windows), "highest": max(windows)},
+    entry = {
+        "measure": row["measure"], "direction": row["direction"], "flows": row["flows"], "variant": row["path"], "unit": row["unit"],
+        "median": statistics.median(windows), "lowest": min(windows), "highest": max(windows),
         "windows": len(windows), "sent": row["sent"], "received": row["received"], "held": row["held"],
     }
+    if "latency_us" in row:
+        entry["latency_us"] = row["latency_us"]
+    return entry
 
 
-def judged(entry, value, least):
+def judged(entry, value, bound):
     entry["median"] = value
-    if least is not None:
-        entry["expected_at_least"] = least
-        entry["met"] = value >= least
+    if bound is not None:
+        at_most = entry["over"] is None and entry["measure"] in AT_MOST
+        entry["expected_at_most" if at_most else "expected_at_least"] = bound
+        entry["met"] = value <= bound if at_most else value >= bound
     return entry
 
 
 def judgements(cell):
     """Every ratio of a cell, and every rate that something is expected of."""
     for path, row in cell.items():
-        least = expectation(row, path, None)
-        if least is not None:
+        bound = expectation(row, path, None)
+        if bound is not None:
             yield judged({"measure": row["measure"], "direction": row["direction"], "flows": row["flows"], "variant": path,
-                          "over": None}, statistics.median(row["windows"]), least)
+                          "over": None, "unit": row["unit"]}, statistics.median(row["windows"]), bound)
     for path, base in RATIOS:
         if path not in cell or base not in cell:
             continue
@@ -77,12 +88,16 @@ def judgements(cell):
         yield judged(entry, statistics.median(pairs), expectation(row, path, base))
 
 
+def quantity(value, unit):
+    return f"{value:,.0f} /s" if unit == "per second" else f"{value:,.1f} {unit}"
+
+
 def verdict(entry):
     if "met" not in entry:
         return ""
-    least = entry["expected_at_least"]
-    wanted = f"{least:,.0f} /s" if entry["over"] is None else f"{least:g}"
-    return f"  at least {wanted}: {'met' if entry['met'] else 'MISSED'}"
+    word, bound = ("most", entry["expected_at_most"]) if "expected_at_most" in entry else ("least", entry["expected_at_least"])
+    wanted = f"{bound:g}" if entry["over"] else quantity(bound, entry["unit"])
+    return f"  at {word} {wanted}: {'met' if entry['met'] else 'MISSED'}"
 
 
 def what(entry):
@@ -90,21 +105,31 @@ def what(entry):
     return f"{entry['measure']} {entry['direction']}{flows}".rstrip()
 
 
+def notes(entry):
+    text = ""
+    if "latency_us" in entry:
+        text += f"  p50 {entry['latency_us']['p50']:,.0f} us, p99 {entry['latency_us']['p99']:,.0f} us"
+    lost = entry["sent"] - entry["received"]
+    if lost:
+        text += f"  ({lost} of {entry['sent']} lost)"
+    return text
+
+
 def print_tables(measures, ratios):
-    print(f"\n{'median of windows':<38}{'':<17}{'per second':>13}{'ns each':>9}   lowest .. highest")
+    print(f"\n{'median of windows':<38}{'':<19}{'':>15}{'ns each':>9}   lowest .. highest")
     for entry in measures:
-        rate = entry["per_second"]
-        lost = entry["sent"] - entry["received"]
-        note = f"  ({lost} of {entry['sent']} lost)" if lost else ""
-        print(f"{what(entry):<38}{NAMES[entry['variant']]:<17}{rate['median']:>13,.0f}{1e9 / rate['median']:>9,.0f}"
-              f"   {rate['lowest']:,.0f} .. {rate['highest']:,.0f}{note}")
+        unit = entry["unit"]
+        each = f"{1e9 / entry['median']:,.0f}" if unit == "per second" else ""
+        print(f"{what(entry):<38}{name(entry['variant'], entry['flows']):<19}{quantity(entry['median'], unit):>15}{each:>9}"
+              f"   {quantity(entry['lowest'], unit)} .. {quantity(entry['highest'], unit)}{notes(entry)}")
     print(f"\n{'median of ratios, window by window':<38}")
     for entry in ratios:
+        variant = name(entry["variant"], entry["flows"])
         if entry["over"] is None:
-            print(f"{what(entry):<38}{NAMES[entry['variant']]:<32}{entry['median']:>9,.0f}{verdict(entry)}")
+            print(f"{what(entry):<38}{variant:<36}{quantity(entry['median'], entry['unit']):>12}{verdict(entry)}")
             continue
-        pair = f"{NAMES[entry['variant']]} / {NAMES[entry['over']]}"
-        print(f"{what(entry):<38}{pair:<32}{entry['median']:>9.2f}{verdict(entry)}")
+        pair = f"{variant} / {name(entry['over'], entry['flows'])}"
+        print(f"{what(entry):<38}{pair:<36}{entry['median']:>12.2f}{verdict(entry)}")
     missed = sum(1 for entry in ratios if entry.get("met") is False)
     judged_count = sum(1 for entry in ratios if "met" in entry)
     print(f"\n{judged_count - missed} of {judged_count} expectations met")

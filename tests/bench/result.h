@@ -8,19 +8,24 @@
 
 #define RESULT_WINDOWS_MAX 256
 
+struct latency;
+
 struct result {
-	const char *measure;	/* "forward", "new-flows" */
-	const char *direction;
+	const char *measure;	/* "forward", "new-flows", "map-create", ... */
+	const char *direction;	/* of packets. MAP: where the stable storage is */
 	const char *path;
-	uint32_t flows;		/* asked for */
+	const char *unit;	/* of `window`; NULL: per second */
+	uint32_t flows;		/* asked for. MAP: mappings that are there already */
 	uint32_t held;		/* that the NAT held */
 	uint64_t sent, received;
+	const struct latency *latency;	/* NULL: not measured */
 	size_t windows;
-	double rate[RESULT_WINDOWS_MAX];	/* frames per second, by window */
+	double window[RESULT_WINDOWS_MAX];	/* received per second in each window, or what `unit` says */
 };
 
 /* One more window; beyond RESULT_WINDOWS_MAX they are not kept. */
 void result_add(struct result *result, uint64_t sent, uint64_t received, double seconds);
+void result_add_value(struct result *result, double value);
 /* Appends to a file, and says the median on stderr. False: it could not be written. */
 bool result_write(const struct result *result, const char *path);
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +12,7 @@
 #include <linux/if_link.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include "place.h"
 #include "rig.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -50,38 +48,12 @@ struct rig {
 	uint64_t random;
 };
 
-static bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static bool fail(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	fputs("bench: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
-	va_end(arguments);
-	return false;
-}
-
 const char *rig_path_name(enum rig_path path)
 {
 	return path_names[path];
 }
 
 /* ---- namespaces and interfaces ---- */
-
-static int namespace_open(const char *prefix, const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/var/run/netns/%s-%s", prefix, name);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-static bool namespace_enter(int fd)
-{
-	return setns(fd, CLONE_NEWNET) ? fail("cannot enter a namespace of the rig: %s", strerror(errno)) : true;
-}
 
 static bool interface_read(const char *name, struct interface *ret_interface)
 {
@@ -94,7 +66,7 @@ static bool interface_read(const char *name, struct interface *ret_interface)
 	if (fd >= 0)
 		close(fd);
 	if (failed)
-		return fail("%s: %s", name, strerror(errno));
+		return bench_fail("%s: %s", name, strerror(errno));
 	memcpy(ret_interface->mac, request.ifr_hwaddr.sa_data, MAC_LEN);
 	ret_interface->index = if_nametoindex(name);
 	return true;
@@ -104,7 +76,7 @@ static bool attach_xdp(const struct interface *interface, const struct bpf_progr
 {
 	int failed = bpf_xdp_attach((int)interface->index, bpf_program__fd(program), XDP_FLAGS_DRV_MODE, NULL);
 
-	return failed ? fail("cannot attach %s: %s", bpf_program__name(program), strerror(-failed)) : true;
+	return failed ? bench_fail("cannot attach %s: %s", bpf_program__name(program), strerror(-failed)) : true;
 }
 
 static bool attach_tc(const struct interface *interface, const struct bpf_program *program)
@@ -115,7 +87,7 @@ static bool attach_tc(const struct interface *interface, const struct bpf_progra
 
 	if (!failed || failed == -EEXIST)
 		failed = bpf_tc_attach(&hook, &options);
-	return failed ? fail("cannot attach %s: %s", bpf_program__name(program), strerror(-failed)) : true;
+	return failed ? bench_fail("cannot attach %s: %s", bpf_program__name(program), strerror(-failed)) : true;
 }
 
 /* The sinks, one at either end of every path. */
@@ -153,7 +125,7 @@ static bool limit_aim(struct rig *rig, enum rig_side side)
 	memcpy(mac, rig->end[RIG_LIMIT][side].mac, MAC_LEN);
 	memcpy(mac + MAC_LEN, rig->nat[RIG_LIMIT][side].mac, MAC_LEN);
 	if (bpf_map_update_elem(bpf_map__fd(rig->programs->maps.limit_ports), &direction, &rig->nat[RIG_LIMIT][side].index, 0))
-		return fail("limit_ports: %s", strerror(errno));
+		return bench_fail("limit_ports: %s", strerror(errno));
 	return true;
 }
 
@@ -169,7 +141,7 @@ static bool prepare_nat(struct rig *rig, const char *prefix, enum rig_path path)
 	bool done;
 
 	if (fd < 0)
-		return fail("no namespace %s-%s", prefix, path_names[path]);
+		return false;
 	done = namespace_enter(fd) && read_nat(rig, path);
 	close(fd);
 	if (done && path == RIG_LIMIT)
@@ -194,19 +166,10 @@ static bool programs_open(struct rig *rig)
 {
 	rig->programs = traffic_bpf__open_and_load();
 	if (!rig->programs)
-		return fail("cannot load the traffic programs: %s", strerror(errno));
+		return bench_fail("cannot load the traffic programs: %s", strerror(errno));
 	rig->learned = share(rig->programs->maps.learned);
 	rig->targets = share(rig->programs->maps.targets);
-	return rig->learned && rig->targets ? true : fail("cannot share memory with the traffic programs: %s", strerror(errno));
-}
-
-static bool pin_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? fail("cannot run on CPU %d: %s", cpu, strerror(errno)) : true;
+	return rig->learned && rig->targets ? true : bench_fail("cannot share memory with the traffic programs: %s", strerror(errno));
 }
 
 struct rig *rig_open(const char *prefix, int cpu, uint32_t remotes)
@@ -224,7 +187,7 @@ struct rig *rig_open(const char *prefix, int cpu, uint32_t remotes)
 	done = programs_open(rig) && attach_sinks(rig, CLIENT) && attach_sinks(rig, SERVER);
 	for (i = 0; done && i < RIG_PATHS; i++)
 		done = prepare_nat(rig, prefix, (enum rig_path)i);
-	if (done && pin_to_cpu(cpu))
+	if (done && cpu_keep_to(cpu))
 		return rig;
 	rig_close(rig);
 	return NULL;
@@ -307,14 +270,6 @@ static void set_plan(struct rig *rig, const struct rig_burst *burst)
 	watch->learned_base = (uint32_t)burst->path * TRAFFIC_FLOWS_MAX;
 }
 
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 bool rig_send(struct rig *rig, const struct rig_burst *burst, struct rig_outcome *ret_outcome)
 {
 	enum rig_side from = burst->direction == TRAFFIC_OUTBOUND ? CLIENT : SERVER;
@@ -328,23 +283,23 @@ bool rig_send(struct rig *rig, const struct rig_burst *burst, struct rig_outcome
 	if (!namespace_enter(rig->namespace[from]))
 		return false;
 	if (!take_counts(rig, counts))
-		return fail("cannot read the counters: %s", strerror(errno));
+		return bench_fail("cannot read the counters: %s", strerror(errno));
 	set_plan(rig, burst);
 	ret_outcome->seconds = seconds_now();
 	failed = bpf_prog_test_run_opts(bpf_program__fd(rig->programs->progs.traffic_generate), &run);
 	ret_outcome->seconds = seconds_now() - ret_outcome->seconds;
 	if (failed)
-		return fail("cannot send live frames: %s", strerror(-failed));
+		return bench_fail("cannot send live frames: %s", strerror(-failed));
 	nanosleep(&settle, NULL);	/* frames left in a queue when the last batch was sent */
 	if (!take_counts(rig, counts))
-		return fail("cannot read the counters: %s", strerror(errno));
+		return bench_fail("cannot read the counters: %s", strerror(errno));
 	ret_outcome->sent = counts[TRAFFIC_SENT];
 	ret_outcome->received = counts[TRAFFIC_RECEIVED];
 	ret_outcome->bad = 0;
 	for (i = TRAFFIC_RECEIVED + 1; i < TRAFFIC_COUNT_MAX; i++) {
 		ret_outcome->bad += counts[i];
 		if (counts[i])
-			fail("%s: %llu frames %s", path_names[burst->path], (unsigned long long)counts[i], count_texts[i]);
+			bench_fail("%s: %llu frames %s", path_names[burst->path], (unsigned long long)counts[i], count_texts[i]);
 	}
 	return true;
 }
@@ -377,7 +332,7 @@ static bool endpoints_are_unique(const struct rig *rig, enum rig_path path, uint
 	for (i = 1; is_unique && i < count; i++)
 		is_unique = keys[i] != keys[i - 1];
 	free(keys);
-	return is_unique ? true : fail("%s: two flows share an external endpoint", path_names[path]);
+	return is_unique ? true : bench_fail("%s: two flows share an external endpoint", path_names[path]);
 }
 
 static uint32_t flows_known(const struct rig *rig, enum rig_path path, uint32_t flows)
@@ -398,7 +353,7 @@ bool rig_establish(struct rig *rig, enum rig_path path, uint32_t flows, uint32_t
 	int pass;
 
 	if (flows > TRAFFIC_FLOWS_MAX)
-		return fail("%u flows are more than %u", flows, TRAFFIC_FLOWS_MAX);
+		return bench_fail("%u flows are more than %u", flows, TRAFFIC_FLOWS_MAX);
 	memset(rig->learned + (size_t)path * TRAFFIC_FLOWS_MAX, 0, flows * sizeof(*rig->learned));
 	*ret_held = 0;
 	for (pass = 0; pass < ESTABLISH_PASSES && *ret_held < flows; pass++) {
@@ -421,7 +376,7 @@ bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, uint
 		if (learned[i].is_known)
 			targets[count++] = learned[i];
 	if (!count)
-		return fail("%s: no flow to answer", path_names[path]);
+		return bench_fail("%s: no flow to answer", path_names[path]);
 	for (i = count - 1; i; i--) {
 		j = (uint32_t)(((random_next(rig) >> 32) * (i + 1)) >> 32);
 		other = targets[i];
@@ -433,7 +388,7 @@ bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, uint
 	if (!rig_send(rig, &burst, &outcome) || outcome.bad)
 		return false;
 	if (outcome.received < outcome.sent - outcome.sent / 100)
-		return fail("%s: %llu of %llu inbound frames came out", path_names[path], (unsigned long long)outcome.received,
-			    (unsigned long long)outcome.sent);
+		return bench_fail("%s: %llu of %llu inbound frames came out", path_names[path], (unsigned long long)outcome.received,
+				  (unsigned long long)outcome.sent);
 	return true;
 }

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* PCP requests answered per second, and how long an answer takes: MAP create, renew and delete, and ANNOUNCE, by two servers
+ * side by side. One has nothing mapped but what a window creates, the other PRESENT explicit mappings beforehand. Windows of
+ * the two are interleaved. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "pcp_load.h"
+#include "place.h"
+#include "result.h"
+
+#define FILL_UNDER_WAY 1024
+#define ALONE_REQUESTS 1000	/* of a window with one request at a time */
+#define RESEND_US 250000
+#define PATIENCE_S 10
+
+enum path { PATH_EMPTY, PATH_FILLED, PATHS };
+static const char *const path_names[PATHS] = { [PATH_EMPTY] = "empty", [PATH_FILLED] = "filled" };
+static const uint8_t servers[PATHS][4] = { [PATH_EMPTY] = { 10, 1, 0, 1 }, [PATH_FILLED] = { 10, 1, 1, 1 } };
+
+enum measure { CREATE, RENEW, ALONE, ANNOUNCE, DELETE, MEASURES };
+static const struct {
+	const char *name;
+	enum load_operation operation;
+} measures[MEASURES] = {
+	[CREATE] = { "map-create", LOAD_CREATE },
+	[RENEW] = { "map-renew", LOAD_RENEW },
+	[ALONE] = { "map-alone", LOAD_RENEW },
+	[ANNOUNCE] = { "announce", LOAD_ANNOUNCE },
+	[DELETE] = { "map-delete", LOAD_DELETE },
+};
+
+struct options {
+	const char *prefix, *output, *storage;
+	uint32_t present;
+	uint32_t window;	/* mappings created in one */
+	uint32_t rounds;
+	uint32_t under_way;
+	int cpu;
+};
+
+struct bench {
+	const struct options *options;
+	struct load *load[PATHS];
+	struct latency latency[MEASURES][PATHS];
+	struct result results[MEASURES][PATHS];
+	uint32_t *numbers;	/* room for all mappings there ever are at once */
+	uint64_t random;
+};
+
+static uint32_t random_below(struct bench *bench, uint32_t limit)
+{
+	bench->random ^= bench->random << 13;
+	bench->random ^= bench->random >> 7;
+	bench->random ^= bench->random << 17;
+	return (uint32_t)(((bench->random >> 32) * limit) >> 32);
+}
+
+/* Draws `count` of the numbers 0 .. among-1, each at most once, in random order. */
+static void draw(struct bench *bench, uint32_t among, uint32_t count)
+{
+	uint32_t i, j, other;
+
+	for (i = 0; i < among; i++)
+		bench->numbers[i] = i;
+	for (i = 0; i < count; i++) {
+		j = i + random_below(bench, among - i);
+		other = bench->numbers[i];
+		bench->numbers[i] = bench->numbers[j];
+		bench->numbers[j] = other;
+	}
+}
+
+/* What a window of this measure asks for. `first`: of the mappings that this round creates and deletes again. */
+static uint32_t window_draw(struct bench *bench, enum measure measure, enum path path, uint32_t first)
+{
+	const struct options *options = bench->options;
+	uint32_t count = measure == ALONE ? ALONE_REQUESTS : options->window, older = 0, i;
+
+	if (path == PATH_FILLED && (measure == RENEW || measure == ALONE))
+		older = options->present;
+	draw(bench, older + options->window, count);
+	for (i = 0; i < count; i++)
+		if (measure == ANNOUNCE)	/* by as many subscribers, known or not */
+			bench->numbers[i] <<= LOAD_OF_SUBSCRIBER_BITS;
+		else if (bench->numbers[i] >= older)
+			bench->numbers[i] += first - older;
+	return count;
+}
+
+static bool window_run(struct bench *bench, enum measure measure, enum path path, uint32_t first)
+{
+	struct load_job job = { .operation = measures[measure].operation, .mappings = bench->numbers, .resend_us = RESEND_US,
+		.patience_s = PATIENCE_S, .under_way = measure == ALONE ? 1 : bench->options->under_way };
+	struct load_outcome outcome;
+
+	job.count = window_draw(bench, measure, path, first);
+	if (!load_run(bench->load[path], &job, &outcome))
+		return bench_fail("%s, %s table: failed", measures[measure].name, path_names[path]);
+	result_add(&bench->results[measure][path], outcome.sent, outcome.answered, outcome.seconds);
+	latency_merge(&bench->latency[measure][path], &outcome.latency);
+	return true;
+}
+
+static bool fill(struct bench *bench)
+{
+	struct load_job job = { .operation = LOAD_CREATE, .mappings = bench->numbers, .count = bench->options->present,
+		.under_way = FILL_UNDER_WAY, .resend_us = RESEND_US, .patience_s = PATIENCE_S };
+	struct load_outcome outcome;
+
+	draw(bench, job.count, job.count);
+	return load_run(bench->load[PATH_FILLED], &job, &outcome);
+}
+
+static bool run(struct bench *bench)
+{
+	const struct options *options = bench->options;
+	uint32_t round, first;
+	int measure, path;
+
+	if (!fill(bench))
+		return false;
+	for (round = 0; round < options->rounds; round++) {
+		first = options->present + round * options->window;	/* every round has its own: freed ports rest */
+		for (measure = 0; measure < MEASURES; measure++)
+			for (path = 0; path < PATHS; path++)
+				if (!window_run(bench, (enum measure)measure, (enum path)path, first))
+					return false;
+	}
+	return true;
+}
+
+static bool write_results(struct bench *bench)
+{
+	int measure, path;
+
+	for (measure = 0; measure < MEASURES; measure++)
+		for (path = 0; path < PATHS; path++) {
+			struct result *result = &bench->results[measure][path];
+
+			result->measure = measures[measure].name;
+			result->direction = bench->options->storage;
+			result->path = path_names[path];
+			result->flows = bench->options->present;
+			result->held = path == PATH_FILLED ? bench->options->present : 0;
+			result->latency = &bench->latency[measure][path];
+			if (!result_write(result, bench->options->output))
+				return false;
+		}
+	return true;
+}
+
+static bool bench_open(struct bench *bench)
+{
+	const struct options *options = bench->options;
+	uint32_t mappings = options->present + options->rounds * options->window;
+	int path, fd = namespace_open(options->prefix, "client");
+	bool is_inside = fd >= 0 && namespace_enter(fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (!is_inside || !cpu_keep_to(options->cpu))
+		return false;
+	if (mappings < options->window << LOAD_OF_SUBSCRIBER_BITS)
+		mappings = options->window << LOAD_OF_SUBSCRIBER_BITS;
+	bench->numbers = calloc(mappings, sizeof(*bench->numbers));
+	for (path = 0; path < PATHS; path++)
+		bench->load[path] = load_open(servers[path], mappings);
+	return bench->numbers && bench->load[PATH_EMPTY] && bench->load[PATH_FILLED];
+}
+
+static bool parse(int argc, char **argv, struct options *options)
+{
+	int option;
+
+	*options = (struct options){ .storage = "", .present = 100000, .window = 16384, .rounds = 10, .under_way = 256,
+		.cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1 };
+	while ((option = getopt(argc, argv, "c:p:w:n:u:s:")) != -1)
+		switch (option) {
+		case 'c': options->cpu = atoi(optarg); break;
+		case 'p': options->present = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'w': options->window = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'n': options->rounds = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'u': options->under_way = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 's': options->storage = optarg; break;
+		default: return false;
+		}
+	if (argc - optind != 2 || !options->present || options->window < ALONE_REQUESTS || options->window > 65536 || !options->rounds ||
+	    options->rounds > RESULT_WINDOWS_MAX || !options->under_way)
+		return false;
+	options->prefix = argv[optind];
+	options->output = argv[optind + 1];
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct bench *bench;
+	int path;
+	bool done;
+
+	if (!parse(argc, argv, &options)) {
+		fprintf(stderr, "usage: map_bench [-p PRESENT] [-w WINDOW] [-n ROUNDS] [-u UNDER-WAY] [-c CPU] [-s STORAGE] PREFIX OUTPUT\n"
+			"PRESENT and WINDOW (%u to 65536) mappings; STORAGE: a name for where the servers keep theirs\n", ALONE_REQUESTS);
+		return 1;
+	}
+	bench = calloc(1, sizeof(*bench));
+	if (!bench)
+		return 2;
+	bench->options = &options;
+	bench->random = 0x9e3779b97f4a7c15ull;
+	done = bench_open(bench) && run(bench) && write_results(bench);
+	for (path = 0; path < PATHS; path++)
+		load_close(bench->load[path]);
+	free(bench->numbers);
+	free(bench);
+	return done ? 0 : 2;
+}

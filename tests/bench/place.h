@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Where a bench runs: in which namespace, on which CPU. Functions that return false have printed why. */
+#ifndef PLACE_H
+#define PLACE_H
+#include <stdbool.h>
+
+/* Says why on stderr; always false. */
+bool bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Network namespace PREFIX-NAME of the rig that scripts/bench.sh has built: a file descriptor, or -1. */
+int namespace_open(const char *prefix, const char *name);
+bool namespace_enter(int fd);
+
+bool cpu_keep_to(int cpu);		/* this process runs there only */
+bool cpu_keep_off(int cpu);		/* anywhere but there */
+
+double seconds_now(void);		/* CLOCK_MONOTONIC */
+
+#endif
