@@ -129,10 +129,12 @@ fuzz: ## ten minutes of fuzzing for each fuzzer
 	$(MAKE) check-fuzz FUZZ_SECONDS=600 TEST_TIMEOUT=700
 
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(B)/tests/%,$(wildcard tests/bpf/bpf_*.c))
-$(B)/tests/bpf_%: tests/bpf/bpf_%.c $(B)/libxcgn.a $(wildcard tests/bpf/*.h tests/lib/*.h)
+# A test is tests/bpf/bpf_NAME.c with the files there that are no test.
+BPF_SHARED = $(filter-out tests/bpf/bpf_%,$(wildcard tests/bpf/*.c))
+$(B)/tests/bpf_%: tests/bpf/bpf_%.c $(BPF_SHARED) $(B)/libxcgn.a $(wildcard tests/bpf/*.h tests/lib/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bpf -o $@ $< $(B)/libxcgn.a $(LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bpf -o $@ $< $(BPF_SHARED) $(B)/libxcgn.a $(LIBS) -lcmocka -lpthread
 
 check-bpf: all $(BPF_TESTS) ## programs and allocator in the kernel: fixtures, races (root)
 	tests/run.sh bpf

@@ -8,7 +8,7 @@
 #define PACKET_VLAN_TAGS_MAX 2
 #define PACKET_FRAGMENT_OFFSET 0x1fff
 #define PACKET_MORE_FRAGMENTS 0x2000
-#define PACKET_IHL_MAX 60
+#define PACKET_TCP_CHECKSUM_END 18	/* bytes of a TCP header that hold its checksum */
 
 enum packet_kind {
 	PACKET_IPV6,		/* set by packet_parse(): nothing behind the Ethernet header was read */

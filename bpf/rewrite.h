@@ -97,7 +97,8 @@ static __always_inline void rewrite_inner(struct packet *pkt, struct packet_inne
 			before = ports->check;
 			ports->check = checksum_update_udp(before, delta);
 			sum += checksum_delta16(before, ports->check);
-		} else if (inner->l4_len >= sizeof(*tcp) && (void *)(tcp + 1) <= pkt->end) {	/* often cut off before its checksum */
+		} else if (inner->l4_len >= PACKET_TCP_CHECKSUM_END && (void *)tcp + PACKET_TCP_CHECKSUM_END <= pkt->end) {
+			/* often cut off before its checksum */
 			before = tcp->check;
 			tcp->check = checksum_update(before, delta);
 			sum += checksum_delta16(before, tcp->check);

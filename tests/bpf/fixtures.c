@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <bpf/bpf.h>
+#include <cmocka.h>
+#include "fixtures.h"
+
+const char *const scene_configs[SCENES] = {
+	[SCENE_MAIN] =
+		"pools:\n  - {addresses: [192.0.2.1/32, 192.0.2.2/32]}\n"
+		"subscribers:\n  prefixes: [198.51.100.0/24, 10.9.0.0/24]\n"
+		"  overrides: [{prefix: 198.51.100.50/32, blocks: 1, reserve: 255}]\n"
+		"tables: {mappings: 4096, subscribers: 64}\n",
+	[SCENE_SMALL] =		/* two blocks, three subscribers */
+		"pools:\n  - {addresses: [192.0.2.1/32], ports: 1024-1151, block-size: 64}\n"
+		"subscribers: {prefixes: [198.51.100.0/24]}\n"
+		"tables: {mappings: 4096, subscribers: 3}\n",
+	[SCENE_TINY] =		/* two mappings (the table has room for twice as many) */
+		"pools:\n  - {addresses: [192.0.2.1/32]}\n"
+		"subscribers: {prefixes: [198.51.100.0/24]}\n"
+		"tables: {mappings: 1, subscribers: 64}\n",
+};
+
+#define A "198.51.100.2"
+#define B "198.51.100.3"
+#define EXT "192.0.2.1"
+#define EXT2 "192.0.2.2"
+#define REMOTE "203.0.113.9"
+#define MORE 0x2000
+
+/* Packets by their endpoints; more members may follow. */
+#define UDP(from, from_port, to, to_port) \
+	.source = (from), .source_port = (from_port), .destination = (to), .destination_port = (to_port), .protocol = IPPROTO_UDP
+#define TCP(flags, from, from_port, to, to_port) \
+	.source = (from), .source_port = (from_port), .destination = (to), .destination_port = (to_port), .protocol = IPPROTO_TCP, \
+	.tcp_flags = (flags)
+#define ICMP(type, from, id, to) \
+	.source = (from), .destination = (to), .identifier = (id), .protocol = IPPROTO_ICMP, .icmp_type = (type)
+#define ECHO_REQUEST 8
+#define ECHO_REPLY 0
+#define UNREACHABLE 3
+#define TIME_EXCEEDED 11
+#define ERROR(type, code, from, to, about) \
+	.source = (from), .destination = (to), .protocol = IPPROTO_ICMP, .icmp_type = (type), .icmp_code = (code), .inner = &(about)
+#define BECOMES(from, from_port, to, to_port) \
+	.source = (from), .source_port = (from_port), .destination = (to), .destination_port = (to_port)
+
+#define INSIDE .side = CGN_INTERNAL_SIDE
+#define OUTSIDE .side = CGN_EXTERNAL_SIDE
+
+void fixtures_prepare(struct plane *plane, enum scene scene)
+{
+	if (scene != SCENE_MAIN)
+		return;
+	assert_int_equal(plane_map(plane, IPPROTO_UDP, A, 5000, EXT, 20000), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_TCP, A, 5001, EXT, 20001), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_ICMP, A, 77, EXT, 20077), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_UDP, B, 6000, EXT, 30000), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_TCP, B, 6001, EXT, 30001), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_ICMP, B, 66, EXT, 30066), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_UDP, "10.9.0.5", 7000, EXT2, 40000), CGN_OK);
+	assert_int_equal(plane_map(plane, IPPROTO_UDP, "198.51.100.77", 7700, EXT2, 41000), CGN_OK);
+}
+
+/* ---- what some need before them ---- */
+
+static void send_udp(struct plane *plane, const char *source, uint16_t port, enum cgn_verdict verdict)
+{
+	struct frame frame = { UDP(source, port, REMOTE, 53), .payload = 8 };
+	uint8_t bytes[FRAME_MAX];
+	struct plane_run run;
+
+	plane_send(plane, CGN_INTERNAL_SIDE, bytes, frame_build(&frame, bytes), &run);
+	assert_int_equal(run.verdict, verdict);
+}
+
+static void use_up_quota(struct plane *plane) { send_udp(plane, "198.51.100.50", 1111, CGN_OUTBOUND); }
+
+static void take_both_blocks(struct plane *plane)
+{
+	send_udp(plane, A, 1111, CGN_OUTBOUND);
+	send_udp(plane, B, 1111, CGN_OUTBOUND);
+}
+
+static void fill_mappings(struct plane *plane)
+{
+	send_udp(plane, A, 1111, CGN_OUTBOUND);
+	send_udp(plane, B, 1111, CGN_OUTBOUND);
+}
+
+static void mark_gone(struct plane *plane)
+{
+	struct cgn_subscriber_key key = plane_subscriber("198.51.100.20");
+	struct cgn_subscriber subscriber = { .state = CGN_SUBSCRIBER_GONE };
+
+	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane->dp, DP_SUBSCRIBERS), &key, &subscriber, BPF_NOEXIST), 0);
+}
+
+static void unmark_gone(struct plane *plane)
+{
+	struct cgn_subscriber_key key = plane_subscriber("198.51.100.20");
+
+	assert_int_equal(bpf_map_delete_elem(dataplane_map_fd(plane->dp, DP_SUBSCRIBERS), &key), 0);
+}
+
+static struct cgn_settings kept;
+
+static void clear_settings(struct plane *plane)
+{
+	struct cgn_settings none = {};
+	uint32_t zero = 0;
+
+	assert_true(dataplane_settings(plane->dp, &kept));
+	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane->dp, DP_SETTINGS), &zero, &none, 0), 0);
+}
+
+static void restore_settings(struct plane *plane)
+{
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane->dp, DP_SETTINGS), &zero, &kept, 0), 0);
+}
+
+static void forwarding_off(struct plane *plane)
+{
+	(void)plane;
+	plane_write("/proc/sys/net/ipv4/conf/in0/forwarding", "0");
+	plane_write("/proc/sys/net/ipv6/conf/in0/forwarding", "0");
+}
+
+static void forwarding_on(struct plane *plane)
+{
+	(void)plane;
+	plane_write("/proc/sys/net/ipv4/conf/in0/forwarding", "1");
+	plane_write("/proc/sys/net/ipv6/conf/in0/forwarding", "1");
+}
+
+/* ---- packets inside ICMP errors ---- */
+
+static const struct frame
+	udp_sent = { UDP(EXT, 20000, REMOTE, 53), .payload = 24, .ttl = 1 },
+	udp_sent_inside = { UDP(A, 5000, REMOTE, 53), .payload = 24, .ttl = 1 },
+	udp_sent_bare = { UDP(EXT, 20000, REMOTE, 53), .payload = 24, .no_checksum = true },
+	udp_sent_bare_inside = { UDP(A, 5000, REMOTE, 53), .payload = 24, .no_checksum = true },
+	udp_sent_options = { UDP(EXT, 20000, REMOTE, 53), .payload = 24, .option_words = 3 },
+	udp_sent_options_inside = { UDP(A, 5000, REMOTE, 53), .payload = 24, .option_words = 3 },
+	tcp_sent = { TCP(FRAME_ACK, EXT, 20001, REMOTE, 80), .payload = 40 },
+	tcp_sent_inside = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), .payload = 40 },
+	echo_sent = { ICMP(ECHO_REQUEST, EXT, 20077, REMOTE), .payload = 16 },
+	echo_sent_inside = { ICMP(ECHO_REQUEST, A, 77, REMOTE), .payload = 16 },
+	udp_came = { UDP(REMOTE, 53, A, 5000), .payload = 24 },
+	udp_came_outside = { UDP(REMOTE, 53, EXT, 20000), .payload = 24 },
+	tcp_came = { TCP(FRAME_ACK, REMOTE, 80, A, 5001), .payload = 40 },
+	tcp_came_outside = { TCP(FRAME_ACK, REMOTE, 80, EXT, 20001), .payload = 40 },
+	echo_came = { ICMP(ECHO_REPLY, REMOTE, 77, A), .payload = 16 },
+	echo_came_outside = { ICMP(ECHO_REPLY, REMOTE, 20077, EXT), .payload = 16 },
+	hairpin_came = { UDP(EXT, 20000, B, 6000), .payload = 24 },		/* from A, as B got it */
+	hairpin_sent = { UDP(A, 5000, EXT, 30000), .payload = 24 },		/* and as A sent it */
+	hairpin_tcp_came = { TCP(FRAME_ACK, EXT, 20001, B, 6001), .payload = 40 },
+	hairpin_tcp_sent = { TCP(FRAME_ACK, A, 5001, EXT, 30001), .payload = 40 },
+	unknown_sent = { UDP(EXT, 20999, REMOTE, 53), .payload = 24 },
+	unknown_came = { UDP(REMOTE, 53, A, 5999), .payload = 24 },
+	other_sent = { UDP(EXT2, 20000, REMOTE, 53), .payload = 24 },		/* not of the error's destination */
+	forged_came = { UDP("203.0.113.10", 53, A, 5000), .payload = 24 },	/* not of the error's destination */
+	error_sent = { ERROR(UNREACHABLE, 3, EXT, REMOTE, udp_sent) },
+	esp_sent = { .source = EXT, .destination = REMOTE, .protocol = 50, .payload = 32 },
+	follow_on_sent = { .source = EXT, .destination = REMOTE, .protocol = IPPROTO_UDP, .fragment = 3, .payload = 32 };
+
+#define IP 14		/* where headers stand in a frame without tags and options */
+#define L4 34
+#define ARP_FRAME .ethertype = 0x0806, .payload = 28
+
+const struct fixture fixtures[] = {
+	/* ---- outbound ---- */
+	{ "udp-out-first", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 1234, REMOTE, 53), .payload = 18 },
+	  .out = { BECOMES(MAPPED, 0, REMOTE, 53) } },
+	{ "udp-out", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18 }, .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-other-remote", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, "203.0.113.10", 9999), .payload = 1 },
+	  .out = { BECOMES(EXT, 20000, "203.0.113.10", 9999) } },
+	{ "udp-out-default-route", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, "8.8.8.8", 53) },
+	  .out = { BECOMES(EXT, 20000, "8.8.8.8", 53) } },
+	{ "udp-out-no-checksum", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .no_checksum = true },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-odd-length", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 777 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-options", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .option_words = 10 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-padded", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 1, .padded = true },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-tail", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 5, .tail = 33 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-ttl-2", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 2 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-ttl-255", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 255 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-vlan", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .vlan_tags = 1 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "udp-out-two-vlans", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .vlan_tags = 2, .option_words = 1 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "tcp-out-first", INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_SYN, A, 1235, REMOTE, 80), .payload = 0 },
+	  .out = { BECOMES(MAPPED, 0, REMOTE, 80) } },
+	{ "tcp-out-syn", INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), .payload = 0 },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "tcp-out-data", INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), .payload = 333 },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "tcp-out-fin", INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_FIN | FRAME_ACK, A, 5001, REMOTE, 80), .vlan_tags = 2 },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "echo-out-first", INSIDE, .verdict = CGN_OUTBOUND, .in = { ICMP(ECHO_REQUEST, A, 1236, REMOTE), .payload = 56 },
+	  .out = { BECOMES(MAPPED, 0, REMOTE, 0) } },
+	{ "echo-out-identifier-0", INSIDE, .verdict = CGN_OUTBOUND, .in = { ICMP(ECHO_REQUEST, A, 0, REMOTE), .payload = 56 },
+	  .out = { BECOMES(MAPPED, 0, REMOTE, 0) } },
+	{ "echo-out", INSIDE, .verdict = CGN_OUTBOUND, .in = { ICMP(ECHO_REQUEST, A, 77, REMOTE), .payload = 57 },
+	  .out = { .source = EXT, .identifier = 20077 } },
+	{ "echo-reply-out", INSIDE, .verdict = CGN_OUTBOUND, .in = { ICMP(ECHO_REPLY, A, 77, REMOTE), .payload = 56, .option_words = 2 },
+	  .out = { .source = EXT, .identifier = 20077 } },
+
+	/* ---- inbound ---- */
+	{ "udp-in", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18 }, .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "udp-in-any-remote", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP("8.8.4.4", 1, EXT, 20000), .payload = 2 },
+	  .out = { BECOMES("8.8.4.4", 1, A, 5000) } },
+	{ "udp-in-no-checksum", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .no_checksum = true },
+	  .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "udp-in-options", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 19, .option_words = 10 },
+	  .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "udp-in-padded", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 3, .padded = true },
+	  .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "udp-in-two-vlans", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 3, .vlan_tags = 2 },
+	  .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "tcp-in-syn", OUTSIDE, .verdict = CGN_INBOUND, .in = { TCP(FRAME_SYN, REMOTE, 4444, EXT, 20001) }, .out = { BECOMES(REMOTE, 4444, A, 5001) } },
+	{ "tcp-in-data", OUTSIDE, .verdict = CGN_INBOUND, .in = { TCP(FRAME_ACK, REMOTE, 80, EXT, 20001), .payload = 1000, .vlan_tags = 1 },
+	  .out = { BECOMES(REMOTE, 80, A, 5001) } },
+	{ "tcp-in-rst", OUTSIDE, .verdict = CGN_INBOUND, .in = { TCP(FRAME_RST, REMOTE, 80, EXT, 20001), .option_words = 1 },
+	  .out = { BECOMES(REMOTE, 80, A, 5001) } },
+	{ "echo-in", OUTSIDE, .verdict = CGN_INBOUND, .in = { ICMP(ECHO_REQUEST, REMOTE, 20077, EXT), .payload = 56 },
+	  .out = { .destination = A, .identifier = 77 } },
+	{ "echo-reply-in", OUTSIDE, .verdict = CGN_INBOUND, .in = { ICMP(ECHO_REPLY, REMOTE, 20077, EXT), .payload = 55 },
+	  .out = { .destination = A, .identifier = 77 } },
+
+	/* ---- hairpin: with the external source (RFC 4787 REQ-9) ---- */
+	{ "udp-hairpin", INSIDE, .verdict = CGN_HAIRPIN, .in = { UDP(A, 5000, EXT, 30000), .payload = 18 }, .out = { BECOMES(EXT, 20000, B, 6000) } },
+	{ "udp-hairpin-first", INSIDE, .verdict = CGN_HAIRPIN, .in = { UDP(A, 1237, EXT, 30000), .payload = 18 },
+	  .out = { BECOMES(MAPPED, 0, B, 6000) } },
+	{ "udp-hairpin-to-itself", INSIDE, .verdict = CGN_HAIRPIN, .in = { UDP(A, 5000, EXT, 20000), .payload = 18 },
+	  .out = { BECOMES(EXT, 20000, A, 5000) } },
+	{ "udp-hairpin-no-checksum", INSIDE, .verdict = CGN_HAIRPIN, .in = { UDP(A, 5000, EXT, 30000), .payload = 18, .no_checksum = true },
+	  .out = { BECOMES(EXT, 20000, B, 6000) } },
+	{ "tcp-hairpin", INSIDE, .verdict = CGN_HAIRPIN, .in = { TCP(FRAME_SYN, A, 5001, EXT, 30001), .vlan_tags = 1 },
+	  .out = { BECOMES(EXT, 20001, B, 6001) } },
+	{ "echo-hairpin", INSIDE, .verdict = CGN_HAIRPIN, .in = { ICMP(ECHO_REQUEST, A, 30066, EXT), .payload = 56 },
+	  .out = { .source = EXT, .destination = B, .identifier = 66 } },
+
+	/* ---- ICMP errors ---- */
+	{ "error-in-udp", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent) },
+	  .out = { .destination = A, .inner = &udp_sent_inside } },
+	{ "error-in-from-router", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(TIME_EXCEEDED, 0, "8.8.8.8", EXT, udp_sent), .inner_length = 28 },
+	  .out = { .destination = A, .inner = &udp_sent_inside } },
+	{ "error-in-udp-no-checksum", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent_bare) },
+	  .out = { .destination = A, .inner = &udp_sent_bare_inside } },
+	{ "error-in-udp-options", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent_options), .option_words = 2 },
+	  .out = { .destination = A, .inner = &udp_sent_options_inside } },
+	{ "error-in-tcp", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 4, REMOTE, EXT, tcp_sent), .vlan_tags = 1 },
+	  .out = { .destination = A, .inner = &tcp_sent_inside } },
+	{ "error-in-tcp-8-bytes", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, tcp_sent), .inner_length = 28 },
+	  .out = { .destination = A, .inner = &tcp_sent_inside } },
+	{ "error-in-tcp-16-bytes", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, tcp_sent), .inner_length = 36 },
+	  .out = { .destination = A, .inner = &tcp_sent_inside } },
+	{ "error-in-tcp-18-bytes", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, tcp_sent), .inner_length = 38 },
+	  .out = { .destination = A, .inner = &tcp_sent_inside } },
+	{ "error-in-tcp-8-bytes-tail", OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, tcp_sent), .inner_length = 28, .tail = 40 },
+	  .out = { .destination = A, .inner = &tcp_sent_inside } },
+	{ "error-in-echo", OUTSIDE, .verdict = CGN_INBOUND, .in = { ERROR(UNREACHABLE, 1, REMOTE, EXT, echo_sent) },
+	  .out = { .destination = A, .inner = &echo_sent_inside } },
+	{ "error-out-udp", INSIDE, .verdict = CGN_OUTBOUND, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, udp_came) },
+	  .out = { .source = EXT, .inner = &udp_came_outside } },
+	{ "error-out-from-router", INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { ERROR(TIME_EXCEEDED, 0, "198.51.100.40", REMOTE, udp_came), .inner_length = 28 },
+	  .out = { .source = EXT, .inner = &udp_came_outside } },
+	{ "error-out-tcp", INSIDE, .verdict = CGN_OUTBOUND, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, tcp_came) },
+	  .out = { .source = EXT, .inner = &tcp_came_outside } },
+	{ "error-out-tcp-8-bytes", INSIDE, .verdict = CGN_OUTBOUND, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, tcp_came), .inner_length = 28 },
+	  .out = { .source = EXT, .inner = &tcp_came_outside } },
+	{ "error-out-echo", INSIDE, .verdict = CGN_OUTBOUND, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, echo_came), .vlan_tags = 2 },
+	  .out = { .source = EXT, .inner = &echo_came_outside } },
+	{ "error-hairpin-udp", INSIDE, .verdict = CGN_HAIRPIN, .in = { ERROR(UNREACHABLE, 3, B, EXT, hairpin_came) },
+	  .out = { .source = EXT, .destination = A, .inner = &hairpin_sent } },
+	{ "error-hairpin-tcp-8-bytes", INSIDE, .verdict = CGN_HAIRPIN, .in = { ERROR(UNREACHABLE, 3, B, EXT, hairpin_tcp_came), .inner_length = 28 },
+	  .out = { .source = EXT, .destination = A, .inner = &hairpin_tcp_sent } },
+	{ "error-no-mapping-in", OUTSIDE, .verdict = CGN_DROP_ICMP_NO_MAPPING, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, unknown_sent) } },
+	{ "error-no-mapping-out", INSIDE, .verdict = CGN_DROP_ICMP_NO_MAPPING, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, unknown_came) } },
+	{ "error-about-another-in", OUTSIDE, .verdict = CGN_DROP_ICMP_NO_MAPPING, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, other_sent) } },
+	{ "error-about-another-out", INSIDE, .verdict = CGN_DROP_ICMP_NO_MAPPING, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, forged_came) } },
+	{ "error-about-error", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, error_sent) } },
+	{ "error-about-esp", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, esp_sent) } },
+	{ "error-about-follow-on", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, follow_on_sent) } },
+	{ "error-7-inner-bytes", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent), .inner_length = 27 } },
+	{ "error-inner-in-the-tail", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER,
+	  .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent), .inner_length = 27, .tail = 40 } },
+	{ "error-inner-cut-out", INSIDE, .verdict = CGN_DROP_ICMP_INNER, .in = { ERROR(UNREACHABLE, 3, A, REMOTE, udp_came), .inner_length = 20 } },
+	{ "error-ttl", OUTSIDE, .verdict = CGN_DROP_TTL, .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent), .ttl = 1 } },
+	{ "icmp-type", INSIDE, .verdict = CGN_DROP_ICMP_TYPE, .in = { ICMP(13, A, 1, REMOTE), .payload = 12 } },
+	{ "icmp-redirect-in", OUTSIDE, .verdict = CGN_DROP_ICMP_TYPE, .in = { ERROR(5, 1, REMOTE, EXT, udp_sent) } },
+
+	/* ---- fragments: order matters ---- */
+	{ "fragment-early", INSIDE, .verdict = CGN_DROP_FRAGMENT,
+	  .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 1, .fragment = 64, .payload = 512 } },
+	{ "fragment-first", INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { UDP(A, 5000, REMOTE, 53), .fragment_id = 1, .fragment = MORE, .payload = 504, .whole_sum = true },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "fragment-last", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 1, .fragment = 64, .payload = 504 },
+	  .out = { .source = EXT } },
+	{ "fragment-other-id", INSIDE, .verdict = CGN_DROP_FRAGMENT,
+	  .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 2, .fragment = 64, .payload = 504 } },
+	{ "fragment-other-side", OUTSIDE, .verdict = CGN_DROP_FRAGMENT,
+	  .in = { UDP(REMOTE, 0, EXT, 0), .fragment_id = 1, .fragment = 64, .payload = 504 } },
+	{ "fragment-in-first", OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { UDP(REMOTE, 53, EXT, 20000), .fragment_id = 3, .fragment = MORE, .payload = 504, .whole_sum = true },
+	  .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "fragment-in-middle", OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { UDP(REMOTE, 0, EXT, 0), .fragment_id = 3, .fragment = MORE | 64, .payload = 504, .vlan_tags = 1 }, .out = { .destination = A } },
+	{ "fragment-in-short", OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { UDP(REMOTE, 0, EXT, 0), .fragment_id = 3, .fragment = 127, .payload = 1, .padded = true }, .out = { .destination = A } },
+	{ "fragment-hairpin-first", INSIDE, .verdict = CGN_HAIRPIN,
+	  .in = { UDP(A, 5000, EXT, 30000), .fragment_id = 4, .fragment = MORE, .payload = 504, .whole_sum = true },
+	  .out = { BECOMES(EXT, 20000, B, 6000) } },
+	{ "fragment-hairpin-last", INSIDE, .verdict = CGN_HAIRPIN, .in = { UDP(A, 0, EXT, 0), .fragment_id = 4, .fragment = 64, .payload = 504 },
+	  .out = { .source = EXT, .destination = B } },
+	{ "fragment-ttl", INSIDE, .verdict = CGN_DROP_TTL,
+	  .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 1, .fragment = 64, .payload = 504, .ttl = 1 } },
+	{ "fragment-tiny-udp", INSIDE, .verdict = CGN_DROP_L4_HEADER,
+	  .in = { .source = A, .destination = REMOTE, .protocol = IPPROTO_UDP, .fragment = MORE, .payload = 0, .tail = 26 } },
+	{ "fragment-tiny-tcp", INSIDE, .verdict = CGN_DROP_L4_HEADER,
+	  .in = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), .fragment = 1, .payload = 24 } },
+
+	/* ---- given to the kernel ---- */
+	{ "neighbour-unknown-out", INSIDE, .verdict = CGN_NEIGHBOUR_UNKNOWN, .in = { UDP(A, 5000, "203.0.113.77", 53), .payload = 18 },
+	  .out = { BECOMES(EXT, 20000, "203.0.113.77", 53) } },
+	{ "neighbour-unknown-out-vlans", INSIDE, .verdict = CGN_NEIGHBOUR_UNKNOWN,
+	  .in = { UDP(A, 5000, "203.0.113.77", 53), .payload = 18, .vlan_tags = 2 },
+	  .out = { BECOMES(EXT, 20000, "203.0.113.77", 53) } },
+	{ "neighbour-unknown-in", OUTSIDE, .verdict = CGN_NEIGHBOUR_UNKNOWN, .in = { UDP(REMOTE, 53, EXT2, 41000), .payload = 18, .vlan_tags = 1 },
+	  .out = { BECOMES(REMOTE, 53, "198.51.100.77", 7700) } },
+	{ "local-in", INSIDE, .verdict = CGN_LOCAL, .in = { UDP(A, 5000, "198.51.100.1", 5351), .payload = 60 } },
+	{ "local-other-interface", INSIDE, .verdict = CGN_LOCAL, .in = { TCP(FRAME_SYN, A, 5001, "203.0.113.1", 22) } },
+	{ "local-any-protocol", OUTSIDE, .verdict = CGN_LOCAL, .in = { .source = REMOTE, .destination = "203.0.113.1", .protocol = 89, .payload = 44 } },
+	{ "local-subnet-broadcast", INSIDE, .verdict = CGN_LOCAL, .in = { UDP(A, 68, "198.51.100.255", 67), .payload = 60 } },
+	{ "local-broadcast", INSIDE, .verdict = CGN_LOCAL, .in = { UDP(A, 68, "255.255.255.255", 67), .payload = 60 } },
+	{ "local-multicast", OUTSIDE, .verdict = CGN_LOCAL, .in = { UDP(REMOTE, 68, "224.0.0.5", 67), .payload = 60 } },
+	{ "forwarding-off", INSIDE, .verdict = CGN_FORWARDING_OFF, .in = { UDP(A, 5000, "203.0.115.9", 53), .payload = 18 }, .before = forwarding_off,
+	  .after = forwarding_on },
+	{ "arp", INSIDE, .verdict = CGN_CONTROL, .in = { ARP_FRAME } },
+	{ "arp-vlan", OUTSIDE, .verdict = CGN_CONTROL, .in = { ARP_FRAME, .vlan_tags = 1 } },
+	{ "lldp", INSIDE, .verdict = CGN_CONTROL, .in = { .destination_mac = { 0x01, 0x80, 0xc2, 0, 0, 0x0e }, .ethertype = 0x88cc, .payload = 46 } },
+
+	{ "ipv6-local", INSIDE, .verdict = CGN_LOCAL, .in = { .source6 = "fd00:1::2", .destination6 = "fd00:1::1", .payload = 8 } },
+	{ "ipv6-neighbour-discovery", INSIDE, .verdict = CGN_CONTROL, .in = { .source6 = "fd00:1::2", .destination6 = "ff02::1:ff00:1", .payload = 8 } },
+	{ "ipv6-link-local", OUTSIDE, .verdict = CGN_CONTROL, .in = { .source6 = "fe80::2", .destination6 = "fe80::1", .payload = 8 } },
+	{ "ipv6-forwarding-off", INSIDE, .verdict = CGN_FORWARDING_OFF, .in = { .source6 = "fd00:1::2", .destination6 = "fd00:2::2", .payload = 8 },
+	  .before = forwarding_off, .after = forwarding_on },
+
+	/* ---- dropped ---- */
+	{ "ipv6", INSIDE, .verdict = CGN_DROP_IPV6, .in = { .source6 = "fd00:1::2", .destination6 = "fd00:2::2", .payload = 8 } },
+	{ "ipv6-in", OUTSIDE, .verdict = CGN_DROP_IPV6, .in = { .source6 = "fd00:2::2", .destination6 = "fd00:1::2", .payload = 8, .vlan_tags = 2 } },
+	{ "ip-version", INSIDE, .verdict = CGN_DROP_IP_HEADER, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .edits = { { IP, 0x65 } } } },
+	{ "ip-header-length", INSIDE, .verdict = CGN_DROP_IP_HEADER, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .edits = { { IP, 0x44 } } } },
+	{ "ip-header-beyond-total", OUTSIDE, .verdict = CGN_DROP_IP_HEADER,
+	  .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .edits = { { IP, 0x4f } } } },
+	{ "ip-total-length-0", OUTSIDE, .verdict = CGN_DROP_IP_HEADER,
+	  .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .edits = { { IP + 2, 0 }, { IP + 3, 0 } } } },
+	{ "ip-total-length-beyond", OUTSIDE, .verdict = CGN_DROP_IP_HEADER,
+	  .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .edits = { { IP + 3, 47 } } } },
+	{ "udp-length-7", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .edits = { { L4 + 5, 7 } } } },
+	{ "udp-length-beyond", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .edits = { { L4 + 5, 27 } } } },
+	{ "udp-header-in-the-padding", INSIDE, .verdict = CGN_DROP_L4_HEADER,
+	  .in = { UDP(A, 5000, REMOTE, 53), .payload = 0, .padded = true, .edits = { { IP + 3, 27 }, { L4 + 5, 8 } } } },
+	{ "tcp-data-offset-4", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), .edits = { { L4 + 12, 0x40 } } } },
+	{ "tcp-data-offset-beyond", INSIDE, .verdict = CGN_DROP_L4_HEADER,
+	  .in = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), .payload = 4, .tail = 40, .edits = { { L4 + 12, 0x70 } } } },
+	{ "icmp-header-cut", OUTSIDE, .verdict = CGN_DROP_L4_HEADER,
+	  .in = { ICMP(ECHO_REPLY, REMOTE, 20077, EXT), .tail = 20, .edits = { { IP + 3, 27 } } } },
+	{ "inner-version", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER,
+	  .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent), .edits = { { L4 + 8, 0x55 } } } },
+	{ "inner-header-length", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER,
+	  .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent), .edits = { { L4 + 8, 0x4f } } } },
+	{ "not-ip", INSIDE, .verdict = CGN_DROP_NOT_IP, .in = { .ethertype = 0x8864, .payload = 46 } },
+	{ "three-vlans", INSIDE, .verdict = CGN_DROP_NOT_IP, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .vlan_tags = 3 } },
+	{ "short-vlan", INSIDE, .verdict = CGN_DROP_SHORT, .in = { .ethertype = 0x8100, .payload = 3 } },
+	{ "short-ip", OUTSIDE, .verdict = CGN_DROP_SHORT, .in = { .vlan_tags = 1, .ethertype = 0x88a8, .payload = 2 } },
+	{ "martian-loopback", INSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP(A, 5000, "127.0.0.1", 53), .payload = 18 } },
+	{ "martian-zero", INSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP(A, 5000, "0.0.0.1", 53), .payload = 18 } },
+	{ "martian-class-e", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP(REMOTE, 5000, "240.0.0.1", 53), .payload = 18 } },
+	{ "martian-source-loopback", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP("127.0.0.1", 53, EXT, 20000), .payload = 18 } },
+	{ "martian-source-multicast", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP("224.0.0.1", 53, EXT, 20000), .payload = 18 } },
+	{ "martian-source-ours", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP(EXT2, 53, EXT, 20000), .payload = 18 } },
+	{ "ttl-out", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-out-new", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(A, 5555, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-in", OUTSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .ttl = 1 } },
+	{ "ttl-hairpin", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(A, 5000, EXT, 30000), .payload = 18, .ttl = 1 } },
+	{ "l4-port-0", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { UDP(A, 0, REMOTE, 53), .payload = 18 } },
+	{ "l4-to-port-0", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 0) } },
+	{ "protocol", INSIDE, .verdict = CGN_DROP_PROTOCOL, .in = { .source = A, .destination = REMOTE, .protocol = 50, .payload = 40 } },
+	{ "protocol-in", OUTSIDE, .verdict = CGN_DROP_PROTOCOL, .in = { .source = REMOTE, .destination = EXT, .protocol = 132, .payload = 40 } },
+	{ "not-subscriber", INSIDE, .verdict = CGN_DROP_NOT_SUBSCRIBER, .in = { UDP("198.18.0.1", 5000, REMOTE, 53), .payload = 18 } },
+	{ "no-mapping", OUTSIDE, .verdict = CGN_DROP_NO_MAPPING, .in = { UDP(REMOTE, 53, EXT, 20002), .payload = 18 } },
+	{ "no-mapping-other-protocol", OUTSIDE, .verdict = CGN_DROP_NO_MAPPING, .in = { TCP(FRAME_SYN, REMOTE, 53, EXT, 20000) } },
+	{ "no-mapping-other-address", OUTSIDE, .verdict = CGN_DROP_NO_MAPPING, .in = { UDP(REMOTE, 53, EXT2, 20000), .payload = 18 } },
+	{ "no-mapping-hairpin", INSIDE, .verdict = CGN_DROP_NO_MAPPING, .in = { UDP(A, 5556, EXT, 20002), .payload = 18 } },
+	{ "not-ours", OUTSIDE, .verdict = CGN_DROP_NOT_OURS, .in = { UDP(REMOTE, 53, A, 5000), .payload = 18 } },
+	{ "not-ours-transit", OUTSIDE, .verdict = CGN_DROP_NOT_OURS, .in = { UDP(REMOTE, 53, "8.8.8.8", 5000), .payload = 18 } },
+	{ "not-opening-ack", INSIDE, .verdict = CGN_DROP_NOT_OPENING, .in = { TCP(FRAME_ACK, A, 5557, REMOTE, 80) } },
+	{ "not-opening-syn-fin", INSIDE, .verdict = CGN_DROP_NOT_OPENING, .in = { TCP(FRAME_SYN | FRAME_FIN, A, 5557, REMOTE, 80) } },
+	{ "not-opening-echo-reply", INSIDE, .verdict = CGN_DROP_NOT_OPENING, .in = { ICMP(ECHO_REPLY, A, 5557, REMOTE), .payload = 8 } },
+	{ "quota", INSIDE, .verdict = CGN_DROP_QUOTA, .in = { UDP("198.51.100.50", 1112, REMOTE, 53), .payload = 18 }, .before = use_up_quota },
+	{ "race", INSIDE, .verdict = CGN_DROP_RACE, .in = { UDP("198.51.100.20", 1112, REMOTE, 53), .payload = 18 }, .before = mark_gone,
+	  .after = unmark_gone },
+	{ "no-route", INSIDE, .verdict = CGN_DROP_NO_ROUTE, .in = { UDP(A, 5558, "203.0.114.1", 53), .payload = 18 } },
+	{ "no-egress-out", INSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(A, 5559, "203.0.116.1", 53), .payload = 18 } },
+	{ "no-egress-to-neighbour", INSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(A, 5559, B, 53), .payload = 18 } },
+	{ "no-egress-unresolved", INSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(A, 5559, "198.51.100.78", 53), .payload = 18 } },
+	{ "no-egress-in", OUTSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(REMOTE, 53, EXT2, 40000), .payload = 18 } },
+	{ "too-big", INSIDE, .verdict = CGN_DROP_TOO_BIG, .in = { UDP(A, 5560, "203.0.115.1", 53), .payload = 973 } },
+	{ "not-too-big", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, "203.0.115.1", 53), .payload = 972 },
+	  .out = { BECOMES(EXT, 20000, "203.0.115.1", 53) } },
+	{ "too-big-in", OUTSIDE, .verdict = CGN_DROP_TOO_BIG, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 1473 } },
+	{ "not-ready", INSIDE, .verdict = CGN_DROP_NOT_READY, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18 }, .before = clear_settings,
+	  .after = restore_settings },
+	{ "not-ready-in", OUTSIDE, .verdict = CGN_DROP_NOT_READY, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18 }, .before = clear_settings,
+	  .after = restore_settings },
+
+	/* ---- nothing left ---- */
+	{ "exhausted", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_EXHAUSTED, .in = { UDP("198.51.100.4", 1111, REMOTE, 53), .payload = 18 },
+	  .before = take_both_blocks },
+	{ "subscribers-full", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.5", 1111, REMOTE, 53), .payload = 18 } },
+	{ "mappings-full", SCENE_TINY, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.4", 1112, REMOTE, 53), .payload = 18 },
+	  .before = fill_mappings },
+};
+
+const unsigned fixture_count = sizeof(fixtures) / sizeof(fixtures[0]);
