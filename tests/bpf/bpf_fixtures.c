@@ -382,7 +382,7 @@ static void scapy_agrees(void **state)
 		lacks_scapy = true;
 		skip();
 	}
-	snprintf(command, sizeof(command), "/usr/bin/python3 bpf/check_frames.py %s", record_path);
+	snprintf(command, sizeof(command), "/usr/bin/python3 tests/bpf/check_frames.py %s", record_path);
 	status = system(command);
 	assert_int_equal(status, 0);
 }
