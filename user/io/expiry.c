@@ -12,9 +12,7 @@
 
 #define PASS_S			1.0	/* a pass begins every second, or when the one before is done */
 #define SLICE_PAUSE_S		0.002	/* between slices: requests come first */
-#define SLICE_PORTS		100000	/* ports in use looked at in one slice */
-#define SLICE_REAPED		2048	/* mappings handed to the reaper in one slice */
-#define SLICE_BLOCKS		4096	/* blocks looked at in one slice */
+#define SLICE_S			0.001	/* a slice ends after the block in which it took so long */
 #define SUBSCRIBERS_EVERY	15	/* passes */
 #define SUBSCRIBERS_SLICE	512
 
@@ -34,11 +32,12 @@ struct expiry {
 	struct cgn_subscriber subscribers[SUBSCRIBERS_SLICE];
 };
 
-struct slice { uint32_t ports, reaped, blocks; };
-
-static bool slice_is_over(const struct slice *slice)
+static double monotonic_s(void)		/* ev_now() is the wall clock, which may be set */
 {
-	return slice->ports >= SLICE_PORTS || slice->reaped >= SLICE_REAPED || slice->blocks >= SLICE_BLOCKS;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void release(struct expiry *expiry, const struct cgn_subscriber_key *owner)
@@ -67,7 +66,7 @@ static void reap(struct expiry *expiry, const uint32_t *slots, uint32_t count)
 }
 
 /* What of one block is due. True: the block is done. */
-static bool walk_block(struct expiry *expiry, const struct cgn_pool *pool, const struct cgn_block *block, struct slice *slice)
+static bool walk_block(struct expiry *expiry, const struct cgn_pool *pool, const struct cgn_block *block)
 {
 	uint32_t words = pool_block_words(pool), slot_count, slots[CGN_BATCH_MAX];
 	const struct cgn_slot *all = dataplane_slots(expiry->dp, &slot_count);
@@ -76,8 +75,6 @@ static bool walk_block(struct expiry *expiry, const struct cgn_pool *pool, const
 	due = block_find_due(block, words, expiry->word, all, slot_count, dataplane_now_s(), slots, CGN_BATCH_MAX);
 	if (due.count)
 		reap(expiry, slots, due.count);
-	slice->ports += due.used;
-	slice->reaped += due.count;
 	expiry->block_used += due.used;
 	expiry->word = due.next;
 	return due.next >= CGN_PROTOCOLS * words;
@@ -96,13 +93,14 @@ static void finish_block(struct expiry *expiry, const struct cgn_block *block)
 	expiry->number++;
 }
 
-/* The next slice of the walk over all owned blocks. True: the walk is over. */
+/* The next slice of the walk over all owned blocks. The first walk after a start is slow, because every page is touched for the
+ * first time: counting ports instead of time, requests would wait for it. True: the walk is over. */
 static bool walk_ports(struct expiry *expiry)
 {
 	uint32_t pool_count, block_count;
 	const struct cgn_pool *pools = dataplane_pools(expiry->dp, &pool_count);
 	const struct cgn_block *blocks = dataplane_blocks(expiry->dp, &block_count);
-	struct slice slice = {};
+	double until = monotonic_s() + SLICE_S;
 
 	while (expiry->address < pool_count) {
 		const struct cgn_pool *pool = &pools[expiry->address];
@@ -116,12 +114,11 @@ static bool walk_ports(struct expiry *expiry)
 		if (number != expiry->number)	/* the one begun is gone */
 			expiry->word = expiry->block_used = 0;
 		expiry->number = number;
-		slice.blocks++;
 		if (!block_is_live(&blocks[pool->first_block + number]))
 			expiry->number++;
-		else if (walk_block(expiry, pool, &blocks[pool->first_block + number], &slice))
+		else if (walk_block(expiry, pool, &blocks[pool->first_block + number]))
 			finish_block(expiry, &blocks[pool->first_block + number]);
-		if (slice_is_over(&slice))
+		if (monotonic_s() >= until)
 			return false;
 	}
 	return true;
@@ -162,14 +159,6 @@ static bool walk_subscribers(struct expiry *expiry)
 }
 
 /* ---- passes ---- */
-
-static double monotonic_s(void)		/* ev_now() is the wall clock, which may be set */
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void begin_pass(struct expiry *expiry)
 {
