@@ -217,7 +217,7 @@ map_run() {
 	map_rig_up
 	daemon_start empty "$(($1 + 100000))" 64
 	daemon_start filled "$(($1 + 100000))" 64
-	measure map_bench -p "$1" -n "$rounds" -s "$storage" "$rig" "$work/windows"
+	measure map_bench -p "$1" -n "$rounds" -s "$storage" -e "${daemons[empty]}" -f "${daemons[filled]}" "$rig" "$work/windows"
 	daemon_kill filled
 	measure restart_bench -p "$1" -n "$rounds" -s "$storage" -l "$work/filled.log" "$rig" "$work/windows" "$B/xcgnd" -c "$work/filled.yaml"
 	rig_down

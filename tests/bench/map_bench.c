@@ -37,6 +37,7 @@ struct options {
 	uint32_t rounds;
 	uint32_t under_way;
 	int cpu;
+	pid_t server[PATHS];	/* 0: unknown */
 };
 
 struct bench {
@@ -92,12 +93,17 @@ static bool window_run(struct bench *bench, enum measure measure, enum path path
 {
 	struct load_job job = { .operation = measures[measure].operation, .mappings = bench->numbers, .resend_us = RESEND_US,
 		.patience_s = PATIENCE_S, .under_way = measure == ALONE ? 1 : bench->options->under_way };
+	pid_t server = bench->options->server[path];
 	struct load_outcome outcome;
+	double server_seconds;
 
 	job.count = window_draw(bench, measure, path, first);
+	server_seconds = cpu_seconds(server);
 	if (!load_run(bench->load[path], &job, &outcome))
 		return bench_fail("%s, %s table: failed", measures[measure].name, path_names[path]);
 	result_add(&bench->results[measure][path], outcome.sent, outcome.answered, outcome.seconds);
+	if (measure != ALONE)	/* waking up for each request costs more than answering it */
+		bench->results[measure][path].server_seconds += cpu_seconds(server) - server_seconds;
 	latency_merge(&bench->latency[measure][path], &outcome.latency);
 	return true;
 }
@@ -175,7 +181,7 @@ static bool parse(int argc, char **argv, struct options *options)
 
 	*options = (struct options){ .storage = "", .present = 100000, .window = 16384, .rounds = 10, .under_way = 256,
 		.cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1 };
-	while ((option = getopt(argc, argv, "c:p:w:n:u:s:")) != -1)
+	while ((option = getopt(argc, argv, "c:p:w:n:u:s:e:f:")) != -1)
 		switch (option) {
 		case 'c': options->cpu = atoi(optarg); break;
 		case 'p': options->present = (uint32_t)strtoul(optarg, NULL, 10); break;
@@ -183,6 +189,8 @@ static bool parse(int argc, char **argv, struct options *options)
 		case 'n': options->rounds = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'u': options->under_way = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 's': options->storage = optarg; break;
+		case 'e': options->server[PATH_EMPTY] = (pid_t)atoi(optarg); break;
+		case 'f': options->server[PATH_FILLED] = (pid_t)atoi(optarg); break;
 		default: return false;
 		}
 	if (argc - optind != 2 || !options->present || options->window < ALONE_REQUESTS || options->window > 65536 || !options->rounds ||
@@ -201,8 +209,9 @@ int main(int argc, char **argv)
 	bool done;
 
 	if (!parse(argc, argv, &options)) {
-		fprintf(stderr, "usage: map_bench [-p PRESENT] [-w WINDOW] [-n ROUNDS] [-u UNDER-WAY] [-c CPU] [-s STORAGE] PREFIX OUTPUT\n"
-			"PRESENT and WINDOW (%u to 65536) mappings; STORAGE: a name for where the servers keep theirs\n", ALONE_REQUESTS);
+		fprintf(stderr, "usage: map_bench [-p PRESENT] [-w WINDOW] [-n ROUNDS] [-u UNDER-WAY] [-c CPU] [-s STORAGE] [-e PID] [-f PID] "
+			"PREFIX OUTPUT\nPRESENT and WINDOW (%u to 65536) mappings; STORAGE: a name for where the servers keep theirs; "
+			"-e, -f: the empty and the filled one\n", ALONE_REQUESTS);
 		return 1;
 	}
 	bench = calloc(1, sizeof(*bench));

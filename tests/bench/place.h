@@ -3,6 +3,7 @@
 #ifndef PLACE_H
 #define PLACE_H
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Says why on stderr; always false. */
 bool bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -15,5 +16,8 @@ bool cpu_keep_to(int cpu);		/* this process runs there only */
 bool cpu_keep_off(int cpu);		/* anywhere but there */
 
 double seconds_now(void);		/* CLOCK_MONOTONIC */
+/* CPU time that a process of one thread has had, in seconds; 0 if it cannot be read. Tells what something costs even where
+ * others take the CPU away meanwhile. */
+double cpu_seconds(pid_t pid);
 
 #endif

@@ -57,8 +57,9 @@ def summary(row):
         "median": statistics.median(windows), "lowest": min(windows), "highest": max(windows),
         "windows": len(windows), "sent": row["sent"], "received": row["received"], "held": row["held"],
     }
-    if "latency_us" in row:
-        entry["latency_us"] = row["latency_us"]
+    for extra in ("latency_us", "server_ns"):
+        if extra in row:
+            entry[extra] = row[extra]
     return entry
 
 
@@ -109,6 +110,8 @@ def notes(entry):
     text = ""
     if "latency_us" in entry:
         text += f"  p50 {entry['latency_us']['p50']:,.0f} us, p99 {entry['latency_us']['p99']:,.0f} us"
+    if "server_ns" in entry:
+        text += f", server's CPU {entry['server_ns']:,.0f} ns"
     lost = entry["sent"] - entry["received"]
     if lost:
         text += f"  ({lost} of {entry['sent']} lost)"

@@ -51,6 +51,8 @@ static json_t *result_json(const struct result *result)
 	if (object && result->latency)
 		json_object_set_new(object, "latency_us", json_pack("{s:f, s:f}", "p50", (double)latency_quantile(result->latency, 0.5) / 1e3,
 								    "p99", (double)latency_quantile(result->latency, 0.99) / 1e3));
+	if (object && result->server_seconds > 0 && result->received)
+		json_object_set_new(object, "server_ns", json_real(result->server_seconds * 1e9 / (double)result->received));
 	return object;
 }
 
@@ -66,6 +68,8 @@ static void result_say(const struct result *result)
 	if (result->latency)
 		fprintf(stderr, "  p50 %.0f us, p99 %.0f us", (double)latency_quantile(result->latency, 0.5) / 1e3,
 			(double)latency_quantile(result->latency, 0.99) / 1e3);
+	if (result->server_seconds > 0 && result->received)
+		fprintf(stderr, ", server's CPU %.0f ns", result->server_seconds * 1e9 / (double)result->received);
 	fputc('\n', stderr);
 }
 

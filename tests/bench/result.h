@@ -19,6 +19,7 @@ struct result {
 	uint32_t held;		/* that the NAT held */
 	uint64_t sent, received;
 	const struct latency *latency;	/* NULL: not measured */
+	double server_seconds;	/* CPU time of who answered, for all that was received; 0: not measured */
 	size_t windows;
 	double window[RESULT_WINDOWS_MAX];	/* received per second in each window, or what `unit` says */
 };
