@@ -22,6 +22,8 @@ static const struct command commands[] = {
 	{ "show pools", NULL, "external addresses and what is taken of them", NULL, NULL, true, xcgnctl_show_pools },
 	{ "show blocks", NULL, "port blocks and who owns them", NULL, subscriber_options, true, xcgnctl_show_blocks },
 	{ "show stats", NULL, "packets and bytes of every verdict", NULL, NULL, true, xcgnctl_show_stats },
+	{ "show interfaces", NULL, "interfaces of the configuration, and whether the programs are on them",
+	  "Needs neither tables nor xcgnd.", NULL, false, xcgnctl_show_interfaces },
 	{ "attach", "[INTERFACE...]", "put the programs on interfaces",
 	  "Default: all interfaces of the configuration. If one fails, those attached by this call are detached again.", NULL, true,
 	  xcgnctl_attach },

@@ -53,6 +53,7 @@ int xcgnctl_show_subscribers(struct xcgnctl *ctl);
 int xcgnctl_show_pools(struct xcgnctl *ctl);
 int xcgnctl_show_blocks(struct xcgnctl *ctl);
 int xcgnctl_show_stats(struct xcgnctl *ctl);
+int xcgnctl_show_interfaces(struct xcgnctl *ctl);
 int xcgnctl_attach(struct xcgnctl *ctl);
 int xcgnctl_detach(struct xcgnctl *ctl);
 int xcgnctl_purge(struct xcgnctl *ctl);

@@ -9,7 +9,8 @@
 #include "xcgnctl.h"
 
 static const struct column columns[] = {
-	{ "INTERFACE", "interface", -15, false }, { "SIDE", "side", -8, false }, { "ATTACHED", "attached", -8, false }, {}
+	{ "INTERFACE", "interface", -15, false }, { "SIDE", "side", -8, false }, { "MODE", "mode", -7, false },
+	{ "ATTACHED", "attached", -8, false }, {}
 };
 
 struct selection {		/* of the configuration's interfaces, each once */
@@ -65,11 +66,19 @@ static int show(const struct xcgnctl *ctl, const struct selection *selection)
 	unsigned i;
 
 	for (i = 0; i < selection->count; i++)
-		if (!output_record(&output, json_pack("{s:s, s:s, s:b}", "interface", selection->interface[i]->name,
+		if (!output_record(&output, json_pack("{s:s, s:s, s:s, s:b}", "interface", selection->interface[i]->name,
 						      "side", selection->interface[i]->is_external ? "external" : "internal",
+						      "mode", ctl->config->xdp_generic ? "generic" : "native",
 						      "attached", dataplane_is_attached(selection->interface[i]->name) ? 1 : 0)))
 			return EXIT_KERNEL;
 	return output_finish(&output);
+}
+
+int xcgnctl_show_interfaces(struct xcgnctl *ctl)
+{
+	struct selection selection;
+
+	return select_interfaces(ctl, &selection) ? show(ctl, &selection) : EXIT_CONFIG;
 }
 
 static void detach_again(const struct xcgnctl *ctl, const struct selection *attached)

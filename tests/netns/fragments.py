@@ -1,0 +1,106 @@
+"""Part of fragments.sh: fragments built one by one, and joined again by scapy."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from scapy.layers.inet import IP, TCP, UDP, fragment  # noqa: E402
+from scapy.packet import Raw  # noqa: E402
+import wire  # noqa: E402
+from wire import INSIDE, INSIDE_2, OUTSIDE, expect  # noqa: E402
+
+QUIET_S = 0.3
+
+
+def collect(taker, source, identification, count):
+    """The fragments of one packet, in the order they came."""
+    got = []
+    while len(got) < count:
+        packet = taker.receive(lambda packet: packet.src == source and packet.id == identification)
+        if packet is None:
+            return got
+        got.append(packet)
+    return got
+
+
+def joined(fragments):
+    payload = b"".join(bytes(part.payload) for part in sorted(fragments, key=lambda part: part.frag))
+    whole = fragments[0].copy()
+    whole.remove_payload()
+    whole.flags, whole.frag = 0, 0
+    del whole.len, whole.chksum
+    return IP(bytes(whole / Raw(payload)))
+
+
+def datagram(source, destination, identification, sport, dport, length=3000):
+    payload = bytes(number % 251 for number in range(length))
+    return IP(src=source, dst=destination, id=identification) / UDP(sport=sport, dport=dport) / Raw(payload)
+
+
+def both_ways(inside, outside):
+    parts = fragment(datagram(INSIDE, OUTSIDE, 7, 4000, 5000), fragsize=1480)
+    for part in parts:
+        inside.send(part)
+    opened = outside.receive(lambda packet: packet.id == 7)
+    expect(opened is not None and opened.src.startswith("192.0.2."), "outbound: the first fragment is translated")
+    got = [opened] + collect(outside, opened.src, 7, len(parts) - 1)
+    expect([(part.frag, str(part.flags)) for part in got] == [(part.frag, str(part.flags)) for part in parts],
+           "outbound: offsets and flags are kept")
+    expect(all(wire.header_sum_is_right(part) for part in got), "outbound: header sums are right")
+    whole = joined(got)
+    expect(wire.sums_are_right(whole) and bytes(whole[UDP].payload) == bytes(datagram(INSIDE, OUTSIDE, 7, 4000, 5000)[UDP].payload),
+           "outbound: the datagram is whole and its sum is right")
+    external = opened.src, whole[UDP].sport
+
+    parts = fragment(datagram(OUTSIDE, external[0], 8, 5000, external[1]), fragsize=1480)
+    for part in parts:
+        outside.send(part)
+    got = collect(inside, OUTSIDE, 8, len(parts))
+    expect(len(got) == len(parts) and all(part.dst == INSIDE for part in got), "inbound: every fragment comes to the host")
+    expect(wire.sums_are_right(joined(got)) and joined(got)[UDP].dport == 4000, "inbound: and joins to the datagram")
+    return external
+
+
+def strays(inside, outside, external):
+    """A follow-on fragment whose first one was never seen, on either side."""
+    parts = fragment(datagram(INSIDE, OUTSIDE, 9, 4000, 5000), fragsize=1480)
+    inside.send(parts[1])
+    expect(outside.receive(lambda packet: packet.id == 9, QUIET_S) is None, "outbound: a stray goes nowhere")
+    parts = fragment(datagram(OUTSIDE, external[0], 10, 5000, external[1]), fragsize=1480)
+    outside.send(parts[1])
+    expect(inside.receive(lambda packet: packet.id == 10, QUIET_S) is None, "inbound: a stray goes nowhere")
+
+
+def same_identification(inside, outside):
+    """Two hosts cut packets with the same identification to the same peer at the same time."""
+    first = fragment(datagram(INSIDE, OUTSIDE, 11, 4000, 5000), fragsize=1480)
+    second = fragment(datagram(INSIDE_2, OUTSIDE, 11, 4000, 5000), fragsize=1480)
+    for one, other in zip(first, second):
+        inside.send(one)
+        inside.send(other)
+    got = []
+    while len(got) < 2 * len(first):
+        packet = outside.receive(lambda packet: packet.id == 11)
+        expect(packet is not None, "two hosts, one identification: fragment {} of {}".format(len(got) + 1, 2 * len(first)))
+        got.append(packet)
+    sources = {(part.src, part[UDP].sport) for part in got if part.frag == 0}
+    expect(len(sources) == 2, "two hosts, one identification: two external endpoints")
+
+
+def tiny(inside, outside):
+    """RFC 1858, RFC 3128: a first fragment without the whole TCP header, and one that would write over it."""
+    syn = IP(src=INSIDE, dst=OUTSIDE, id=12, flags="MF") / Raw(bytes(TCP(sport=4000, dport=5000, flags="S"))[:8])
+    inside.send(syn)
+    inside.send(IP(src=INSIDE, dst=OUTSIDE, id=12, frag=1, proto=6) / Raw(bytes(32)))
+    expect(outside.receive(lambda packet: packet.id == 12, QUIET_S) is None, "tiny fragments of a TCP header go nowhere")
+
+
+def main():
+    inside, outside = wire.play(os.environ["LAB_PREFIX"])
+    external = both_ways(inside, outside)
+    strays(inside, outside, external)
+    same_identification(inside, outside)
+    tiny(inside, outside)
+
+
+if __name__ == "__main__":
+    main()

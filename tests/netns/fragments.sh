@@ -1,0 +1,23 @@
+#!/bin/bash
+# RFC 4787 REQ-14, RFC 6888 REQ-1: fragments are translated in both directions and by hairpin; what cannot be known is dropped and counted.
+#   host ──────── in0 cgn out0 ──────── peer       198.51.100.2,.3 │ .1  203.0.113.1 │ 203.0.113.9, .10
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+
+ready < /dev/null
+start_reflector peer 203.0.113.9:3478
+start_reflector host 198.51.100.3:6000
+
+# Kernels cut and join: a datagram of three fragments and an answer as long, an echo of three fragments, and by hairpin.
+external=$(probe host udp 198.51.100.2:40000 203.0.113.9:3478)
+expect_equal "$(probe host udp 198.51.100.2:40000 203.0.113.9:3478 4000)" "$external" "udp: 4000 bytes there and back"
+in_ns host ping -q -c 2 -i 0.2 -W 2 -s 4000 203.0.113.9 > /dev/null || fail "no echo of 4000 bytes"
+note "icmp: an echo of 4000 bytes there and back"
+target=$(field "$(pcp map udp 6000 source=198.51.100.3)" external)
+expect_equal "$(probe host udp 198.51.100.2:40000 "$target" 4000)" "$external" "udp: 4000 bytes by hairpin"
+
+# Fragments one by one: header fields, sums, strays, tiny ones, two senders with the same identification.
+before=$(counted drop-fragment)
+/usr/bin/python3 "$root/tests/netns/fragments.py" || fail "see above"
+(($(counted drop-fragment) >= before + 2)) || fail "drop-fragment counts $(counted drop-fragment)"
+note "strays are counted as drop-fragment"
