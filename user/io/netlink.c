@@ -49,44 +49,122 @@ static int add_address(const struct nlmsghdr *message, void *context)
 	return MNL_CB_OK;
 }
 
-static int dump_addresses(struct mnl_socket *socket, struct address_list *list)
+/* Asks for everything of one kind and family; the family is the first byte of every route netlink header. */
+static int dump(uint16_t type, size_t header_len, uint8_t family, mnl_cb_t callback, void *context)
 {
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char buffer[16384];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct ifaddrmsg *header;
 	ssize_t len;
-	int going;
+	int going = MNL_CB_OK, failed = 0;
 
-	message->nlmsg_type = RTM_GETADDR;
+	if (!socket)
+		return -errno;
+	message->nlmsg_type = type;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	message->nlmsg_seq = 1;
-	header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
-	header->ifa_family = AF_INET;
-	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-		return -errno;
-	do {
+	*(uint8_t *)mnl_nlmsg_put_extra_header(message, header_len) = family;
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) || mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		failed = -errno;
+	while (!failed && going == MNL_CB_OK) {
 		len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		going = len < 0 ? MNL_CB_ERROR : mnl_cb_run(buffer, (size_t)len, 1, mnl_socket_get_portid(socket), add_address, list);
-	} while (going == MNL_CB_OK);
-	return going == MNL_CB_ERROR ? -errno : 0;
+		going = len < 0 ? MNL_CB_ERROR : mnl_cb_run(buffer, (size_t)len, 1, mnl_socket_get_portid(socket), callback, context);
+		if (going == MNL_CB_ERROR)
+			failed = -errno;
+	}
+	mnl_socket_close(socket);
+	return failed;
 }
 
 int netlink_addresses(struct netlink_address **ret_addresses)
 {
 	struct address_list list = {};
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int failed;
+	int failed = dump(RTM_GETADDR, sizeof(struct ifaddrmsg), AF_INET, add_address, &list);
 
-	if (!socket)
-		return -errno;
-	failed = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ? -errno : dump_addresses(socket, &list);
-	mnl_socket_close(socket);
 	if (failed) {
 		free(list.addresses);
 		return failed;
 	}
 	*ret_addresses = list.addresses;
 	return list.count;
+}
+
+struct router_list {
+	struct netlink_router *routers;
+	unsigned count, size;
+};
+
+struct route_attributes {
+	const struct nlattr *gateway, *interface, *metric, *multipath;
+};
+
+static int find_route_attribute(const struct nlattr *attribute, void *context)
+{
+	struct route_attributes *found = context;
+
+	switch (mnl_attr_get_type(attribute)) {
+	case RTA_GATEWAY:
+		found->gateway = attribute;
+		break;
+	case RTA_OIF:
+		found->interface = attribute;
+		break;
+	case RTA_PRIORITY:
+		found->metric = attribute;
+		break;
+	case RTA_MULTIPATH:
+		found->multipath = attribute;
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+/* In the order of their metrics; those of one metric as the kernel has them. */
+static void insert_router(struct router_list *list, struct netlink_router router, const struct nlattr *gateway)
+{
+	size_t len = router.is_ipv6 ? 16 : 4;
+	unsigned i;
+
+	if (!gateway || mnl_attr_get_payload_len(gateway) != len || list->count == list->size)
+		return;
+	memcpy(router.address, mnl_attr_get_payload(gateway), len);
+	for (i = list->count++; i && list->routers[i - 1].metric > router.metric; i--)
+		list->routers[i] = list->routers[i - 1];
+	list->routers[i] = router;
+}
+
+static int add_router(const struct nlmsghdr *message, void *context)
+{
+	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
+	struct netlink_router router = { .is_ipv6 = header->rtm_family == AF_INET6 };
+	struct route_attributes route = { 0 }, hop_attributes;
+	const struct rtnexthop *hop;
+	int left;
+
+	if (message->nlmsg_type != RTM_NEWROUTE || header->rtm_dst_len || header->rtm_type != RTN_UNICAST ||
+	    header->rtm_table != RT_TABLE_MAIN || mnl_attr_parse(message, sizeof(*header), find_route_attribute, &route) < 0)
+		return MNL_CB_OK;
+	router.metric = route.metric ? mnl_attr_get_u32(route.metric) : 0;
+	router.ifindex = route.interface ? mnl_attr_get_u32(route.interface) : 0;
+	insert_router(context, router, route.gateway);
+	if (!route.multipath)
+		return MNL_CB_OK;
+	hop = mnl_attr_get_payload(route.multipath);
+	for (left = mnl_attr_get_payload_len(route.multipath); RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+		hop_attributes = (struct route_attributes){ 0 };
+		mnl_attr_parse_payload(RTNH_DATA(hop), hop->rtnh_len - sizeof(*hop), find_route_attribute, &hop_attributes);
+		router.ifindex = (uint32_t)hop->rtnh_ifindex;
+		insert_router(context, router, hop_attributes.gateway);
+	}
+	return MNL_CB_OK;
+}
+
+int netlink_default_routers(bool ipv6, struct netlink_router *routers, unsigned size)
+{
+	struct router_list list = { .routers = routers, .size = size };
+	int failed = dump(RTM_GETROUTE, sizeof(struct rtmsg), ipv6 ? AF_INET6 : AF_INET, add_router, &list);
+
+	return failed ? failed : (int)list.count;
 }
 
 int netlink_watch_open(void)

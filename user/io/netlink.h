@@ -2,6 +2,7 @@
 /* What the kernel says of addresses, and when it says something else. */
 #ifndef CGN_NETLINK_H
 #define CGN_NETLINK_H
+#include <stdbool.h>
 #include <stdint.h>
 
 struct netlink_address {
@@ -11,6 +12,16 @@ struct netlink_address {
 
 /* All IPv4 addresses of this network namespace. Returns how many, or -errno; the caller frees *ret_addresses. */
 int netlink_addresses(struct netlink_address **ret_addresses);
+
+struct netlink_router {
+	bool is_ipv6;
+	uint8_t address[16];	/* network order; of IPv4 the first 4 bytes */
+	uint32_t ifindex;
+	uint32_t metric;
+};
+
+/* The gateways of the default routes of the main table, lowest metric first. Returns how many (at most size), or -errno. */
+int netlink_default_routers(bool ipv6, struct netlink_router *routers, unsigned size);
 
 /* A non-blocking fd that becomes readable when links or IPv4 addresses change, or -errno. */
 int netlink_watch_open(void);
