@@ -6,7 +6,7 @@
   pcp.py natpmp                                                                        RFC 6886 section 3.2: external address
   pcp.py listen [seconds=N]      waits for one multicast ANNOUNCE on 224.0.0.1:5350
   pcp.py fill COUNT [lifetime=S] UDP mappings, COUNT in all, from every 198.51.100.x of this host in turn
-Also: source=ADDRESS[:PORT] server=ADDRESS wait=S (repeats the request every 2 ms until S seconds have gone)
+Also: source=ADDRESS[:PORT] server=ADDRESS wait=S (says "asking", then repeats the request every 2 ms until S seconds have gone)
 Exit code 2: no answer."""
 import hashlib
 import ipaddress
@@ -73,6 +73,8 @@ def exchange(request, source, server, options):
         udp.bind(source)
         udp.connect((server, SERVER_PORT))
         udp.settimeout(every_s)
+        if "wait" in options:
+            print("asking", flush=True)
         while time.monotonic() < end:
             try:
                 udp.send(request)
@@ -149,7 +151,7 @@ def main():
     if words[0] == "map":
         request = map_request(options.get("client", source), words[1], words[2], options)
     elif words[0] == "announce":
-        request = header(0, 0, source)
+        request = header(0, 0, options.get("client", source))
     else:
         request = b"\0\0"
     came = exchange(request, (source, int(port or 0)), server, options)
