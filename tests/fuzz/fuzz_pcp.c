@@ -66,6 +66,8 @@ static bool has_option(const uint8_t *options, size_t len, uint8_t code)
 	return false;
 }
 
+static bool scene_checks_nonces;
+
 static void check_error(const struct pcp_datagram *request, const uint8_t *reply, size_t len)
 {
 	size_t copied = request->len < PCP_MESSAGE_MAX ? request->len : PCP_MESSAGE_MAX;
@@ -123,6 +125,27 @@ static void check_success(const struct pcp_datagram *request, const uint8_t *rep
 	REQUIRE(!more);
 }
 
+/* 130 or a page: the payload bit by bit, then NEXT options only, one END at the most and nothing behind it; nonces are never shown
+ * while they are checked. */
+static void check_get(const struct pcp_datagram *request, const uint8_t *reply, size_t len, bool is_found, bool is_checked)
+{
+	static const uint8_t zeros[12];
+	struct pcp_option option;
+	bool is_end = false;
+	struct reader r;
+	int more;
+
+	REQUIRE(request->len >= 64 && len >= 64 && !memcmp(reply + 24, request->bytes + 24, 40));
+	reader_init(&r, reply + 64, len - 64);
+	while ((more = pcp_decode_option(&r, &option)) == 1) {
+		REQUIRE(is_found && !is_end && option.code == PCP_OPTION_NEXT && option.length >= 56);
+		REQUIRE(!is_checked || !memcmp(option.data, zeros, 12));
+		REQUIRE(!memcmp(option.data + 28, request->source6 + 12, 4) && !memcmp(option.data + 44, model_pool, 4));
+		is_end = option.data[15];
+	}
+	REQUIRE(!more);
+}
+
 static void check_reply(const struct pcp_datagram *request, const uint8_t *reply, size_t len, unsigned changes)
 {
 	struct pcp_response_header header;
@@ -140,6 +163,11 @@ static void check_reply(const struct pcp_datagram *request, const uint8_t *reply
 	REQUIRE(header.version == 2 && header.is_response && !reply[2]);
 	REQUIRE(header.opcode == request->bytes[1]);
 	REQUIRE(header.epoch_s == EPOCH_S);
+	if (header.opcode == PCP_GET && (header.result == PCP_SUCCESS || header.result == PCP_NONEXIST_MAP)) {
+		REQUIRE(!changes && header.lifetime_s == (header.result == PCP_SUCCESS ? 0 : 30));
+		check_get(request, reply, len, header.result == PCP_SUCCESS, scene_checks_nonces);
+		return;
+	}
 	if (header.result == PCP_SUCCESS) {
 		check_success(request, reply, len, header.lifetime_s);
 		return;
@@ -174,7 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	struct pcp_policy policy = {
 		.lifetime_min_s = LIFETIME_MIN_S, .lifetime_max_s = LIFETIME_MAX_S, .error_short_s = 30, .error_long_s = 1800,
-		.announce = true, .map = true,
+		.announce = true, .map = true, .get = true, .get_policy = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, false },
 	};
 	struct pcp_server *server;
 	static struct model model;
@@ -183,6 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (size < 3)
 		return 0;
 	scene_set(&model, input[0]);
+	scene_checks_nonces = !(input[0] & SCENE_ANY_NONCE);
 	policy.nonce_policy = input[0] & SCENE_ANY_NONCE ? CGN_NONCE_OFF : CGN_NONCE_STRICT;
 	first = (size_t)(input[1] << 8 | input[2]);
 	if (first > size - 3)

@@ -242,6 +242,38 @@ static inline int model_delete(void *dataplane, struct cgn_map_request *request)
 	return 0;
 }
 
-static const struct dataplane_ops model_ops = { .map = model_map, .delete = model_delete };
+static inline int model_list(void *dataplane, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max)
+{
+	struct model *model = dataplane;
+	size_t count = 0;
+	unsigned i;
+
+	if (model->error)
+		return model->error;
+	for (i = 0; i < model->count && count < max; i++) {
+		if (!(model->mapping[i].origins & CGN_MAP) || memcmp(model->mapping[i].internal.addr4, subscriber->addr4, 4))
+			continue;
+		ret_listed[count].internal = model->mapping[i].internal;
+		ret_listed[count++].external = model->mapping[i].external;
+	}
+	return (int)count;
+}
+
+static inline bool model_details(void *dataplane, const struct cgn_listed *listed, struct cgn_explicit *ret_details)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping = model_find(model, &listed->internal);
+
+	if (!mapping || !(mapping->origins & CGN_MAP))
+		return false;
+	memset(ret_details, 0, sizeof(*ret_details));
+	memcpy(ret_details->nonce, mapping->nonce, sizeof(ret_details->nonce));
+	ret_details->client6[10] = ret_details->client6[11] = 0xff;
+	memcpy(ret_details->client6 + 12, mapping->internal.addr4, 4);
+	ret_details->expires_s = mapping->expires_s;
+	return true;
+}
+
+static const struct dataplane_ops model_ops = { .map = model_map, .delete = model_delete, .list = model_list, .details = model_details };
 
 #endif

@@ -157,7 +157,12 @@ static void test_default_subscribers_and_service(void **state)
 	assert_true(config->pcp.announce);
 	assert_true(config->pcp.map);
 	assert_false(config->pcp.peer);
-	assert_false(config->pcp.get);
+	assert_true(config->pcp.get);
+	assert_int_equal(config->pcp.get_opcode, 98);
+	assert_int_equal(config->pcp.get_next, 131);
+	assert_int_equal(config->pcp.get_not_found, 130);
+	assert_int_equal(config->pcp.get_ambiguous, 131);
+	assert_false(config->pcp.get_reveals_nonces);
 	assert_int_equal(config->pcp.nonce_policy, CGN_NONCE_STRICT);
 	assert_int_equal(config->pcp.rate_requests, 100);
 	assert_int_equal(config->pcp.rate_burst, 1000);
@@ -541,9 +546,7 @@ static void test_missing_features(void **state)
 	static const struct bad bad[] = {
 		{ MINIMAL "filtering: address-dependent\n", 6, { "filtering", "not in this version", "endpoint-independent" } },
 		{ MINIMAL "pcp: {opcodes: [announce, map, peer]}\n", 6, { "pcp.opcodes: peer is not in this version" } },
-		{ MINIMAL "pcp:\n  opcodes: [get]\n", 7, { "pcp.opcodes: get is not in this version" } },
 		{ MINIMAL "pcp: {filters: 8}\n", 6, { "pcp.filters: not in this version", "leave it out" } },
-		{ MINIMAL "pcp: {get: {opcode: 98}}\n", 6, { "pcp.get: not in this version" } },
 		{ MINIMAL "pcp: {nat-pmp: true}\n", 6, { "pcp.nat-pmp: true is not in this version" } },
 	};
 
@@ -799,6 +802,13 @@ static void test_bad_service(void **state)
 		{ MINIMAL "pin-dir: " PATH_108 PATH_108 "\n", 6, { "pin-dir: 216 bytes long; right are 200 at most" } },
 		{ MINIMAL "control: " PATH_108 "\n", 6, { "control: 108 bytes long; right are 107 at most" } },
 		{ MINIMAL "control: /run/xcgn/\n", 6, { "control", "like /run/xcgn/control.sock" } },
+		{ MINIMAL "pcp: {get: {opcode: 2}}\n", 6, { "pcp.get.opcode: 2 is out of range", "4 to 126" } },
+		{ MINIMAL "pcp: {get: {opcode: 127}}\n", 6, { "pcp.get.opcode", "4 to 126" } },
+		{ MINIMAL "pcp: {get: {next: 128}}\n", 6, { "pcp.get.next: 128 is another option's number", "131" } },
+		{ MINIMAL "pcp: {get: {next: 3}}\n", 6, { "pcp.get.next", "4 to 254" } },
+		{ MINIMAL "pcp: {get: {not-found: 13}}\n", 6, { "pcp.get.not-found", "27 to 255" } },
+		{ MINIMAL "pcp:\n  get:\n    not-found: 131\n", 8, { "pcp.get.not-found: 131 is the number of `ambiguous`" } },
+		{ MINIMAL "pcp: {get: {nonces: hide}}\n", 6, { "pcp.get.nonces", "redact, reveal" } },
 	};
 
 	(void)state;

@@ -2,7 +2,14 @@
 /* What the PCP server asks of the data plane. io/dataplane.c does it with the SEC("syscall") programs; tests with a model. */
 #ifndef CGN_DATAPLANE_OPS_H
 #define CGN_DATAPLANE_OPS_H
+#include <stdbool.h>
+#include <stddef.h>
 #include "cgn/abi.h"
+
+struct cgn_listed {	/* one explicit mapping of a listing */
+	struct cgn_internal internal;
+	struct cgn_external external;
+};
 
 struct dataplane_ops {
 	/* Creates or renews one explicit mapping; request->status says what came of it (enum cgn_status).
@@ -11,6 +18,11 @@ struct dataplane_ops {
 	/* Ends one explicit mapping. CGN_OK with lifetime_s = what remains by its traffic (RFC 6887 section 15), else 0;
 	 * CGN_NOT_FOUND if there is none (a success for PCP); CGN_NOT_ALLOWED for static, implicit and PEER; CGN_NONCE_MISMATCH. */
 	int (*delete)(void *dataplane, struct cgn_map_request *request);
+	/* The MAP mappings of one subscriber, in no order; static ones are none of them. Changes nothing. Returns how many were
+	 * written, at most `max`, or -errno. */
+	int (*list)(void *dataplane, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max);
+	/* Nonce, client and expiry of a listed one; false: it has ended since. */
+	bool (*details)(void *dataplane, const struct cgn_listed *listed, struct cgn_explicit *ret_details);
 };
 
 #endif

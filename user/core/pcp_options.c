@@ -79,6 +79,17 @@ static int filter_process(const struct pcp_server *server, struct pcp_request *r
 	return CGN_EOPTION;
 }
 
+/* Which mappings of the page to say, and where it begins. Answered by the page itself, never echoed. It is of the optional half, but
+ * a walk that ignored its locator would not end: a wrong one is an error. */
+static int next_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
+{
+	(void)server;
+	if (pcp_decode_next(option, &request->next))
+		return CGN_EBADOPTION;
+	request->has_next = true;
+	return OPTION_IGNORED;
+}
+
 /* Without a row, and thus refused as mandatory and unknown: THIRD_PARTY_ID. Internal addresses do not overlap here, so that no
  * identifier is needed to tell them apart (RFC 7843 section 5.2). */
 static const struct option_rule rules[] = {
@@ -86,12 +97,20 @@ static const struct option_rule rules[] = {
 	{ PCP_OPTION_PREFER_FAILURE,	0, 0,		1,	PCP_ACCEPTS_PREFER_FAILURE,	prefer_failure_process },
 	{ PCP_OPTION_FILTER,		20, 20,		-1u,	PCP_ACCEPTS_FILTER,		filter_process },
 	{ PCP_OPTION_CHECKPOINT_REQUIRED, 0, 0,		1,	PCP_ACCEPTS_CHECKPOINT,		checkpoint_process },
+	{ PCP_OPTION_NEXT,		0, UINT16_MAX,	1,	PCP_ACCEPTS_NEXT,		next_process },
 };
 
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
-static const struct option_rule *rule_find(uint8_t code)
+/* NEXT has the number that the configuration gives it. */
+static const struct option_rule *rule_find(const struct pcp_request *request, uint8_t code)
 {
+	uint8_t next = request->get_next;
+
+	if (next && code == next)
+		code = PCP_OPTION_NEXT;
+	else if (code == PCP_OPTION_NEXT)
+		return NULL;
 	for (size_t i = 0; i < RULE_COUNT; i++)
 		if (rules[i].code == code)
 			return &rules[i];
@@ -101,7 +120,7 @@ static const struct option_rule *rule_find(uint8_t code)
 static int option_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option,
 			  unsigned counts[RULE_COUNT])
 {
-	const struct option_rule *rule = rule_find(option->code);
+	const struct option_rule *rule = rule_find(request, option->code);
 	bool is_optional = option->code & PCP_OPTION_OPTIONAL;
 	int error;
 
@@ -146,8 +165,18 @@ void pcp_options_echo(const struct pcp_request *request, struct writer *w)
 	struct pcp_option option;
 
 	while (pcp_decode_option(&walk, &option) == 1) {
-		rule = rule_find(option.code);
+		rule = rule_find(request, option.code);
 		if (rule && request->processed & 1u << (rule - rules))
 			pcp_encode_option(w, option.code, option.data, option.length);
 	}
+}
+
+size_t pcp_options_echo_len(const struct pcp_request *request)
+{
+	uint8_t bytes[PCP_MESSAGE_MAX];
+	struct writer w;
+
+	writer_init(&w, bytes, sizeof(bytes));
+	pcp_options_echo(request, &w);
+	return writer_len(&w);
 }

@@ -8,8 +8,20 @@
 #include "pcp_server.h"
 #include "rate_limit.h"
 
+#include "get_codec.h"
+
 struct pcp_request;
 struct pcp_answer;
+
+#define PCP_PAGE_MAX ((PCP_MESSAGE_MAX - PCP_HEADER_LEN - PCP_GET_LEN) / (PCP_OPTION_HEADER_LEN + PCP_NEXT_LEN))
+
+struct pcp_page {		/* the mappings of one answer to GET */
+	size_t count;
+	uint8_t code;		/* of the NEXT option */
+	struct pcp_next next[PCP_PAGE_MAX];
+	size_t options_len;
+	uint8_t options[PCP_MESSAGE_MAX];	/* those embedded in `next` */
+};
 
 struct pcp_server {
 	struct pcp_policy policy;
@@ -19,6 +31,8 @@ struct pcp_server {
 	struct epoch_table *epochs;	/* of single clients */
 	struct rate_limit *rate;	/* NULL: no limit was asked for yet */
 	struct pcp_server_stats stats;
+	struct cgn_listed *listed;	/* scratch of one GET, made for the first */
+	struct pcp_page page;
 };
 
 enum pcp_accepted_option {	/* bits of pcp_operation.options */
@@ -26,6 +40,7 @@ enum pcp_accepted_option {	/* bits of pcp_operation.options */
 	PCP_ACCEPTS_PREFER_FAILURE = 1 << 1,
 	PCP_ACCEPTS_FILTER = 1 << 2,
 	PCP_ACCEPTS_CHECKPOINT = 1 << 3,
+	PCP_ACCEPTS_NEXT = 1 << 8,
 };
 
 /* One opcode: a row in pcp_server.c. The functions return 0 or an error that cgn_error_pcp_result() knows. */
@@ -45,6 +60,12 @@ struct pcp_request {
 	const struct pcp_operation *operation;	/* NULL until the opcode is known */
 	struct pcp_request_header header;
 	struct pcp_map map;
+	struct pcp_get get;
+	const uint8_t *get_payload;	/* as it came: the answer returns it bit by bit */
+	struct pcp_next next;		/* if has_next */
+	bool has_next;
+	uint8_t get_next;		/* the number of NEXT here */
+	uint32_t now_s;
 	uint8_t internal6[16];		/* whose mapping it is about */
 	struct reader options;		/* at the first one */
 	bool prefers_failure;
@@ -54,6 +75,8 @@ struct pcp_request {
 struct pcp_answer {
 	uint32_t lifetime_s;	/* of a success, and of CGN_ENONCE; other errors have theirs by result */
 	struct pcp_map map;
+	const uint8_t *get_payload;
+	const struct pcp_page *page;	/* NULL: none is asked for */
 };
 
 /* ---- pcp_options.c ---- */
@@ -61,10 +84,18 @@ struct pcp_answer {
 int pcp_options_process(const struct pcp_server *server, struct pcp_request *request);
 /* Those that were processed, as they came. */
 void pcp_options_echo(const struct pcp_request *request, struct writer *w);
+/* Their length in the answer. */
+size_t pcp_options_echo_len(const struct pcp_request *request);
 
 /* ---- pcp_map.c ---- */
 void pcp_map_decode(struct reader *body, struct pcp_request *request);
 int pcp_map_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
 void pcp_map_encode(struct writer *w, const struct pcp_answer *answer);
+
+/* ---- pcp_get.c ---- */
+#define PCP_LISTED_MAX (CGN_SUBSCRIBER_BLOCKS_MAX * CGN_BLOCK_SIZE_MAX * CGN_PROTOCOLS)	/* no subscriber has more */
+void pcp_get_decode(struct reader *body, struct pcp_request *request);
+int pcp_get_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
+void pcp_get_encode(struct writer *w, const struct pcp_answer *answer);
 
 #endif

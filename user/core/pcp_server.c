@@ -15,11 +15,22 @@ static const struct pcp_operation operations[] = {
 	{ PCP_ANNOUNCE, 0, 0, offsetof(struct pcp_policy, announce), NULL, announce_decide, NULL },
 	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER |
 	  PCP_ACCEPTS_CHECKPOINT, offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
+	{ PCP_GET, PCP_GET_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_NEXT, offsetof(struct pcp_policy, get), pcp_get_decode, pcp_get_decide,
+	  pcp_get_encode },
 };
+
+/* GET has the number that the configuration gives it. */
+static uint8_t operation_number(const struct pcp_policy *policy, uint8_t opcode)
+{
+	if (policy->get && opcode == policy->get_policy.opcode)
+		return PCP_GET;
+	return opcode == PCP_GET ? PCP_OPCODE_RESERVED : opcode;
+}
 
 /* A disabled opcode is as good as unknown. */
 static const struct pcp_operation *operation_find(const struct pcp_policy *policy, uint8_t opcode)
 {
+	opcode = operation_number(policy, opcode);
 	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
 		if (operations[i].opcode == opcode)
 			return *(const bool *)((const char *)policy + operations[i].is_served) ? &operations[i] : NULL;
@@ -103,6 +114,7 @@ static uint32_t error_lifetime_s(const struct pcp_policy *policy, uint8_t result
 	case PCP_NO_RESOURCES:
 	case PCP_USER_EX_QUOTA:
 	case PCP_CANNOT_PROVIDE_EXTERNAL:
+	case PCP_NONEXIST_MAP:
 		return policy->error_short_s;
 	default:
 		return policy->error_long_s;
@@ -130,7 +142,8 @@ static void error_encode(struct writer *w, const struct pcp_datagram *datagram, 
 	writer_pad4(w);
 }
 
-/* Never longer than the request, of which body and options are copies, so that it always fits once state has changed. */
+/* Never longer than the request, of which body and options are copies, so that it always fits once state has changed; GET, which
+ * changes nothing, keeps count of the room itself. */
 static void success_encode(struct writer *w, const struct pcp_request *request, const struct pcp_answer *answer,
 			   const struct pcp_response_header *header)
 {
@@ -143,7 +156,7 @@ static void success_encode(struct writer *w, const struct pcp_request *request, 
 size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s,
 			 uint8_t *reply, size_t reply_size)
 {
-	struct pcp_request request = { .datagram = datagram };
+	struct pcp_request request = { .datagram = datagram, .now_s = now_s, .get_next = server->policy.get_policy.next };
 	struct pcp_response_header header = { 0 };
 	struct pcp_answer answer = { 0 };
 	struct writer w;
@@ -159,11 +172,13 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 	header.result = (uint8_t)cgn_error_pcp_result(error);
 	header.lifetime_s = answer.lifetime_s;
 	header.epoch_s = pcp_server_epoch_of(server, datagram->source6, now_s);
-	server->stats.results[header.result]++;
 	writer_init(&w, reply, PCP_MESSAGE_MAX);
 	if (error && error != CGN_ENONCE)
 		header.lifetime_s = error_lifetime_s(&server->policy, header.result);
-	if (error)
+	if (error == CGN_ENOMAPPING)
+		header.result = server->policy.get_policy.not_found;
+	server->stats.results[header.result]++;
+	if (error && error != CGN_ENOMAPPING)	/* that one has no NEXT (draft B.6) and says all else like a success */
 		error_encode(&w, datagram, &header);
 	else
 		success_encode(&w, &request, &answer, &header);
@@ -214,6 +229,7 @@ void pcp_server_free(struct pcp_server *server)
 		return;
 	epoch_table_free(server->epochs);
 	rate_limit_free(server->rate);
+	free(server->listed);
 	free(server);
 }
 

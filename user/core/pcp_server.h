@@ -19,11 +19,18 @@ struct pcp_third_party {
 	struct pcp_prefix from, target;
 };
 
+/* Numbers of GET, which no registry has given (draft-boucadair-pcp-failure-06 B.1, B.2). */
+struct pcp_get_policy {
+	uint8_t opcode, next, not_found;
+	bool reveals_nonces;	/* also while nonces are checked: whoever can send from an address learns its nonces */
+};
+
 struct pcp_policy {
 	uint32_t lifetime_min_s, lifetime_max_s;	/* P15.2 */
 	uint32_t error_short_s, error_long_s;		/* C1.1 */
 	bool announce, map, peer, get;			/* opcodes served */
 	uint8_t nonce_policy;				/* enum cgn_nonce_policy */
+	struct pcp_get_policy get_policy;
 	bool is_durable;	/* what is answered is in stable storage by then: CHECKPOINT_REQUIRED (RFC 7767) is granted */
 	uint32_t rate_requests, rate_burst;		/* of one source address, per second and at once; 0 requests: no limit */
 	uint64_t rate_seed;				/* random */
@@ -45,7 +52,7 @@ struct pcp_datagram {		/* what was received; the caller owns bytes */
 struct pcp_server_stats {
 	uint64_t requests, silent;
 	uint64_t external, over_rate;
-	uint64_t results[32];
+	uint64_t results[256];
 };
 
 /* ops and dataplane are borrowed for the server's life. NULL: out of memory. */

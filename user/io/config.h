@@ -51,6 +51,8 @@ struct config_pcp {
 	uint32_t rate_requests, rate_burst;	/* of one source address; 0 requests: no limit */
 	struct pcp_third_party *third_party;	/* who may ask for whom, as the PCP server takes it */
 	unsigned third_party_count;
+	uint32_t get_opcode, get_next, get_not_found, get_ambiguous;	/* numbers of GET, NEXT and two results */
+	int get_reveals_nonces;
 };
 
 struct config {

@@ -10,10 +10,8 @@ static const struct missing_feature {
 	const char *instead;
 } missing[] = {
 	{ "filtering", "address-dependent", "leave it out, or endpoint-independent" },
-	{ "pcp.opcodes", "peer", "announce and map" },
-	{ "pcp.opcodes", "get", "announce and map" },
+	{ "pcp.opcodes", "peer", "announce, map and get" },
 	{ "pcp.filters", NULL, "leave it out" },
-	{ "pcp.get", NULL, "leave it out" },
 	{ "pcp.nat-pmp", "true", "leave it out, or false" },
 };
 

@@ -25,6 +25,11 @@ static const struct config_number {
 	{ "tables.subscribers", AT(subscribers_max), 65536, 1, 1u << 22, 0, NULL },
 	{ "pcp.lifetime.min", AT(pcp.lifetime_min_s), 120, 1, YEAR_S, 120, "RFC 6887 section 15" },
 	{ "pcp.lifetime.max", AT(pcp.lifetime_max_s), 86400, 1, YEAR_S, 0, NULL },
+	/* neither a registered opcode nor the reserved one; results beyond those that are registered */
+	{ "pcp.get.opcode", AT(pcp.get_opcode), 98, 4, 126, 0, NULL },
+	{ "pcp.get.next", AT(pcp.get_next), 131, 4, 254, 0, NULL },
+	{ "pcp.get.not-found", AT(pcp.get_not_found), 130, 27, 255, 0, NULL },
+	{ "pcp.get.ambiguous", AT(pcp.get_ambiguous), 131, 27, 255, 0, NULL },
 	{ "pcp.error-lifetime.short", AT(pcp.error_short_s), 30, 1, WEEK_S, 0, NULL },
 	{ "pcp.error-lifetime.long", AT(pcp.error_long_s), 1800, 1, WEEK_S, 0, NULL },
 	{ "pcp.rate.requests", AT(pcp.rate_requests), 100, 0, 1000000, 0, NULL },

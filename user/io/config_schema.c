@@ -137,16 +137,27 @@ static const cyaml_strval_t nonce_policies[] = {
 	{ "strict", CGN_NONCE_STRICT }, { "same-source", CGN_NONCE_SAME_SOURCE }, { "off", CGN_NONCE_OFF },
 };
 
+static const cyaml_strval_t get_nonces[] = { { "redact", 0 }, { "reveal", 1 } };
+
+static const cyaml_schema_field_t get_fields[] = {
+	NUMBER("opcode", config.pcp.get_opcode),
+	NUMBER("next", config.pcp.get_next),
+	NUMBER("not-found", config.pcp.get_not_found),
+	NUMBER("ambiguous", config.pcp.get_ambiguous),
+	CHOICE("nonces", config.pcp.get_reveals_nonces, get_nonces),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t pcp_fields[] = {
 	LIST("listen", OPTIONAL, listen, &text_entry, 1, CGN_INTERFACES_MAX),
 	SECTION("lifetime", lifetime_fields),
 	SECTION("error-lifetime", error_lifetime_fields),
 	CYAML_FIELD_FLAGS("opcodes", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, opcodes, opcodes, COUNT(opcodes)),
 	CHOICE("nonce", config.pcp.nonce_policy, nonce_policies),
-	CYAML_FIELD_IGNORE("filters", OPTIONAL),	/* these two: see config_features.c */
+	CYAML_FIELD_IGNORE("filters", OPTIONAL),	/* see config_features.c */
 	LIST("third-party", OPTIONAL, third_party, &third_party_entry, 0, CGN_PREFIXES_MAX),
 	SECTION("rate", rate_fields),
-	CYAML_FIELD_IGNORE("get", OPTIONAL),
+	SECTION("get", get_fields),
 	CYAML_FIELD_BOOL("nat-pmp", OPTIONAL, struct config_file, nat_pmp),
 	CYAML_FIELD_END
 };

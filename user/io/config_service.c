@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include "config_address.h"
 #include "config_file.h"
+#include "pcp_proto.h"
 
 #define DIRECTORY_MAX	200	/* leaves room for the names of pins and files */
 #define SOCKET_PATH_MAX	(sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
@@ -72,15 +73,34 @@ static bool build_listen(struct config_source *source, const char *text, struct 
 	return true;
 }
 
+/* Options that other opcodes have, whatever number NEXT is given. */
+static bool build_get(struct config_source *source, const struct config *config)
+{
+	static const uint8_t known[] = { PCP_OPTION_THIRD_PARTY_ID, PCP_OPTION_DESCRIPTION, PCP_OPTION_PREFIX64, PCP_OPTION_PORT_SET,
+		PCP_OPTION_CHECKPOINT_REQUIRED, 127 };
+	size_t i;
+
+	for (i = 0; i < sizeof(known); i++)
+		if (config->pcp.get_next == known[i])
+			return config_fail(source, config_at("pcp.get.next"), "%u is another option's number; right is 131, or one from 96 to 126",
+					   known[i]);
+	if (config->pcp.get_not_found == config->pcp.get_ambiguous)
+		return config_fail(source, config_at("pcp.get.not-found"), "%u is the number of `ambiguous`; right are two numbers",
+				   config->pcp.get_not_found);
+	return true;
+}
+
 bool config_build_pcp(struct config_source *source, const struct config_file *file, struct config *config)
 {
-	uint32_t opcodes = file->opcodes ? file->opcodes : CONFIG_ANNOUNCE | CONFIG_MAP;
+	uint32_t opcodes = file->opcodes ? file->opcodes : CONFIG_ANNOUNCE | CONFIG_MAP | CONFIG_GET;
 	unsigned i;
 
 	config->pcp.announce = opcodes & CONFIG_ANNOUNCE;
 	config->pcp.map = opcodes & CONFIG_MAP;
 	config->pcp.peer = opcodes & CONFIG_PEER;
 	config->pcp.get = opcodes & CONFIG_GET;
+	if (!build_get(source, config))
+		return false;
 	if (!file->listen_count)
 		return true;
 	config->pcp.listen4 = config_array(source, file->listen_count, sizeof(config->pcp.listen4[0]));

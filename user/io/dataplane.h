@@ -68,6 +68,10 @@ bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_s
 /* Sums of all CPUs. */
 bool dataplane_read_stats(const struct dataplane *dp, struct cgn_count ret_counts[CGN_VERDICT_COUNT]);
 
+/* For the PCP server: see dataplane_ops.h. */
+int dataplane_list_explicit(void *dp, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max);
+bool dataplane_explicit_details(void *dp, const struct cgn_listed *listed, struct cgn_explicit *ret_details);
+
 /* The control programs. Return 0 or -errno; what came of it stands in the request. */
 int dataplane_map(void *dp, struct cgn_map_request *request);
 int dataplane_delete(void *dp, struct cgn_map_request *request);

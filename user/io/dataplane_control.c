@@ -24,7 +24,8 @@ int dataplane_delete(void *dp, struct cgn_map_request *request)
 	return run(dp, DP_CONTROL_DELETE, request, sizeof(*request));
 }
 
-const struct dataplane_ops dataplane_bpf_ops = { .map = dataplane_map, .delete = dataplane_delete };
+const struct dataplane_ops dataplane_bpf_ops = { .map = dataplane_map, .delete = dataplane_delete, .list = dataplane_list_explicit,
+	.details = dataplane_explicit_details };
 
 /* Array elements stand 8 bytes apart, whatever their size. */
 static uint32_t *batch_slot(struct dataplane *dp, uint32_t index)

@@ -20,6 +20,7 @@
 	X(CGN_ENORESOURCES,	PCP_NO_RESOURCES,		"no free external port, or a table is full") \
 	X(CGN_ECANNOTPROVIDE,	PCP_CANNOT_PROVIDE_EXTERNAL,	"suggested external endpoint is not available") \
 	X(CGN_EPEERS,		PCP_EXCESSIVE_REMOTE_PEERS,	"too many filters") \
+	X(CGN_ENOMAPPING,	PCP_NONEXIST_MAP,		"no mapping matches") \
 	X(CGN_ENETWORK,		PCP_NETWORK_FAILURE,		"no external address")
 
 #define CGN_ERROR_NAME(name, result, text) name,

@@ -22,6 +22,7 @@ enum pcp_opcode {
 	PCP_MAP = 1,
 	PCP_PEER = 2,
 	PCP_AUTHENTICATION = 3,		/* RFC 7652 */
+	PCP_OPCODE_RESERVED = 127,
 	PCP_GET = 98,			/* private use; the default, configurable */
 };
 
