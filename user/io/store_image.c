@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "store_image.h"
+#include "store_internal.h"
+
+/* Records by hash, open addressing. An entry says which record: its place in `records` plus 1, 0 = none. */
+struct entry { uint32_t hash, record; };
+struct table {
+	struct entry *entry;
+	size_t size, count;	/* size: a power of two */
+};
+
+struct store_image {
+	MDB_txn *txn;
+	uint64_t seed;
+	const uint8_t **records;	/* in the order of the log, length field first; NULL: a younger one has its key */
+	size_t count, size, superseded;
+	size_t next;			/* counts down */
+	struct table keys;
+	struct table externals;		/* of the grants handed out */
+};
+
+static uint32_t hash_bytes(uint64_t seed, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	uint64_t hash = seed ^ len, word;
+
+	for (; len; p += word, len -= word) {
+		uint64_t part = 0;
+
+		word = len < 8 ? len : 8;
+		memcpy(&part, p, word);
+		hash = (hash ^ part) * 0xff51afd7ed558ccdull;
+		hash ^= hash >> 32;
+	}
+	hash *= 0xc4ceb9fe1a85ec53ull;
+	return (uint32_t)(hash >> 32);
+}
+
+static void record_at(const uint8_t *bytes, struct store_record *ret_record)
+{
+	struct reader r;
+
+	reader_init(&r, bytes, 2 + (size_t)(bytes[0] << 8 | bytes[1]));
+	store_record_decode(&r, ret_record);	/* was decoded when it was read */
+}
+
+static int table_init(struct table *table, size_t size)
+{
+	table->size = size;
+	table->count = 0;
+	table->entry = calloc(size, sizeof(*table->entry));
+	return table->entry ? 0 : -ENOMEM;
+}
+
+/* Keeps half of it empty, so that searches are short and end. */
+static int table_grow(struct table *table)
+{
+	struct table grown;
+	size_t i, at;
+	int failed;
+
+	if (table->count < table->size / 2)
+		return 0;
+	failed = table_init(&grown, table->size * 2);
+	if (failed)
+		return failed;
+	grown.count = table->count;
+	for (i = 0; i < table->size; i++) {
+		if (!table->entry[i].record)
+			continue;
+		for (at = table->entry[i].hash & (grown.size - 1); grown.entry[at].record; at = (at + 1) & (grown.size - 1))
+			;
+		grown.entry[at] = table->entry[i];
+	}
+	free(table->entry);
+	*table = grown;
+	return 0;
+}
+
+/* ---- reading ---- */
+
+static int image_append(struct store_image *image, const uint8_t *bytes)
+{
+	const uint8_t **grown;
+	size_t size;
+
+	if (image->count >= UINT32_MAX)
+		return -E2BIG;
+	if (image->count == image->size) {
+		size = image->size ? image->size * 2 : 4096;
+		grown = realloc(image->records, size * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		image->records = grown;
+		image->size = size;
+	}
+	image->records[image->count++] = bytes;
+	return 0;
+}
+
+/* A key has one encoding: it can be compared as it stands. */
+static bool key_is_same(const uint8_t *a, const uint8_t *b)
+{
+	size_t a_len, b_len;
+	const uint8_t *a_key = store_record_key(a, &a_len), *b_key = store_record_key(b, &b_len);
+
+	return a_len == b_len && !memcmp(a_key, b_key, a_len);
+}
+
+static int image_add(struct store_image *image, const uint8_t *bytes)
+{
+	size_t key_len, at, mask;
+	const uint8_t *key = store_record_key(bytes, &key_len);
+	uint32_t hash = hash_bytes(image->seed, key, key_len);
+	struct entry *entry;
+	int failed = table_grow(&image->keys);
+
+	if (!failed)
+		failed = image_append(image, bytes);
+	if (failed)
+		return failed;
+	mask = image->keys.size - 1;
+	for (at = hash & mask; (entry = &image->keys.entry[at])->record; at = (at + 1) & mask)
+		if (entry->hash == hash && key_is_same(image->records[entry->record - 1], bytes))
+			break;
+	if (entry->record)
+		image->records[entry->record - 1] = NULL;
+	else
+		image->keys.count++;
+	*entry = (struct entry){ .hash = hash, .record = (uint32_t)image->count };
+	return 0;
+}
+
+static int image_read_chunk(struct store_image *image, const MDB_val *value)
+{
+	struct store_chunk chunk;
+	struct store_record record;
+	struct reader r;
+	const uint8_t *bytes;
+	int failed = 0;
+
+	if (!store_chunk_open(value, &chunk))
+		return -EIO;
+	reader_init(&r, chunk.records, chunk.len);
+	while (!failed && reader_left(&r)) {
+		bytes = r.pos;
+		failed = store_record_decode(&r, &record) ? image_add(image, bytes) : -EIO;
+	}
+	return failed;
+}
+
+static int image_read(struct store_image *image, struct store *store)
+{
+	uint8_t number[STORE_KEY_LEN];
+	MDB_val key = { sizeof(number), number }, value;
+	MDB_cursor *cursor;
+	int failed, wrong = 0;
+
+	failed = mdb_cursor_open(image->txn, store->dbi, &cursor);
+	if (failed)
+		return store_error(failed);
+	store_key_encode(store->header.first > STORE_FIRST ? store->header.first : STORE_FIRST, number);
+	failed = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (!failed && !wrong) {
+		wrong = image_read_chunk(image, &value);
+		if (!wrong)
+			failed = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return wrong ? wrong : failed == MDB_NOTFOUND ? 0 : store_error(failed);
+}
+
+/* Twice the records that full chunks would hold: it seldom has to grow. */
+static size_t size_for(MDB_txn *txn, MDB_dbi dbi)
+{
+	size_t size = 4096, records = 0;
+	MDB_stat stat;
+
+	if (!mdb_stat(txn, dbi, &stat))
+		records = stat.ms_entries * (STORE_CHUNK_MAX / 45);
+	while (size < records * 2)
+		size *= 2;
+	return size;
+}
+
+int store_image_new(struct store *store, struct store_image **ret_image)
+{
+	struct store_image *image = calloc(1, sizeof(*image));
+	int failed;
+
+	if (!image)
+		return -ENOMEM;
+	if (getrandom(&image->seed, sizeof(image->seed), 0) < 0)	/* keys are chosen by subscribers */
+		image->seed = store->header.state.id;
+	failed = store_error(mdb_txn_begin(store->env, NULL, MDB_RDONLY, &image->txn));
+	if (!failed)
+		failed = table_init(&image->keys, size_for(image->txn, store->dbi));
+	if (!failed)
+		failed = image_read(image, store);
+	if (!failed)
+		failed = table_init(&image->externals, image->keys.size);
+	if (failed) {
+		store_image_free(image);
+		return failed;
+	}
+	image->next = image->count;
+	*ret_image = image;
+	return 0;
+}
+
+void store_image_free(struct store_image *image)
+{
+	if (!image)
+		return;
+	if (image->txn)
+		mdb_txn_abort(image->txn);
+	free(image->keys.entry);
+	free(image->externals.entry);
+	free(image->records);
+	free(image);
+}
+
+/* ---- handing out ---- */
+
+struct external { uint8_t addr4[4]; uint16_t port; uint8_t protocol, realm; };
+
+static struct external external_of(const struct store_record *record)
+{
+	struct external external = { .port = record->external_port, .protocol = record->key.internal.protocol,
+		.realm = record->key.internal.realm };
+
+	memcpy(external.addr4, record->external4, 4);
+	return external;
+}
+
+/* One internal endpoint may have several records of one external endpoint: MAP, and PEERs. Another's has ended. */
+static bool takes_external(struct store_image *image, size_t number, const struct store_record *record)
+{
+	struct external external = external_of(record), other;
+	uint32_t hash = hash_bytes(image->seed, &external, sizeof(external));
+	size_t mask = image->externals.size - 1, at;
+	struct store_record owner;
+	struct entry *entry;
+
+	for (at = hash & mask; (entry = &image->externals.entry[at])->record; at = (at + 1) & mask) {
+		if (entry->hash != hash)
+			continue;
+		record_at(image->records[entry->record - 1], &owner);
+		other = external_of(&owner);
+		if (!memcmp(&other, &external, sizeof(external)))
+			return !memcmp(&owner.key.internal, &record->key.internal, sizeof(owner.key.internal));
+	}
+	*entry = (struct entry){ .hash = hash, .record = (uint32_t)number };
+	return true;
+}
+
+bool store_image_next(struct store_image *image, struct store_record *ret_record)
+{
+	size_t number;
+
+	while (image->next > 0) {
+		number = image->next--;
+		if (!image->records[number - 1])
+			continue;
+		record_at(image->records[number - 1], ret_record);
+		if (ret_record->kind != STORE_GRANT)
+			continue;
+		if (takes_external(image, number, ret_record))
+			return true;
+		image->superseded++;
+	}
+	return false;
+}
+
+size_t store_image_superseded(const struct store_image *image)
+{
+	return image->superseded;
+}
