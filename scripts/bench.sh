@@ -145,7 +145,7 @@ daemon_start() {
 	nsenter --net="/var/run/netns/$rig-$ns" taskset -c "$others" "$B/xcgnd" -c "$work/$ns.yaml" >>"$work/$ns.log" 2>&1 &
 	daemons[$ns]=$!
 	wait_for_daemon "$ns" || { cat "$work/$ns.log" >&2; die "xcgnd does not start"; }
-	xcgnctl "$ns" attach
+	xcgnctl "$ns" attach >/dev/null
 }
 
 # xcgnctl NAMESPACE ARGUMENT...

@@ -119,11 +119,11 @@ def notes(entry):
 
 
 def print_tables(measures, ratios):
-    print(f"\n{'median of windows':<38}{'':<19}{'':>15}{'ns each':>9}   lowest .. highest")
+    print(f"\n{'median of windows':<38}{'':<19}{'':>15}{'ns each':>11}   lowest .. highest")
     for entry in measures:
         unit = entry["unit"]
         each = f"{1e9 / entry['median']:,.0f}" if unit == "per second" else ""
-        print(f"{what(entry):<38}{name(entry['variant'], entry['flows']):<19}{quantity(entry['median'], unit):>15}{each:>9}"
+        print(f"{what(entry):<38}{name(entry['variant'], entry['flows']):<19}{quantity(entry['median'], unit):>15}{each:>11}"
               f"   {quantity(entry['lowest'], unit)} .. {quantity(entry['highest'], unit)}{notes(entry)}")
     print(f"\n{'median of ratios, window by window':<38}")
     for entry in ratios:
