@@ -25,7 +25,9 @@
 
 /* Lazy writes of the hot path */
 #define CGN_STAMP_S		1	/* a mapping's activity is stamped at most this often */
-#define CGN_SLOT_SYNC_S		8	/* the slot's deadline follows at most this often */
+/* The slot's deadline follows at most this often, because it costs a cold line. The reaper looks at the mapping itself before
+ * it ends one, so idle times shorter than this hold too. */
+#define CGN_SLOT_SYNC_S		30
 
 /* RFC 6888 REQ-8: a freed external port rests before it serves somebody else */
 #define CGN_REST_S		120
