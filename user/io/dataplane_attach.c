@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
@@ -47,22 +48,50 @@ bool dataplane_is_attached(const char *interface)
 	return found;
 }
 
-/* Does the attached program use the maps that are pinned now? Else it is the leftover of a life before. */
-static bool uses_our_maps(const struct dataplane *dp, const struct xdp_program *program)
+static bool program_uses(int program, uint32_t map_id)
 {
 	struct bpf_prog_info info = {};
-	struct bpf_map_info mappings = {};
-	uint32_t ids[64], len = sizeof(info), map_len = sizeof(mappings), i;
+	uint32_t ids[64], len = sizeof(info), i;
 
 	info.nr_map_ids = sizeof(ids) / sizeof(*ids);
 	info.map_ids = (uint64_t)(uintptr_t)ids;
-	if (bpf_obj_get_info_by_fd(xdp_program__fd(program), &info, &len) ||
-	    bpf_obj_get_info_by_fd(dp->map[DP_MAPPINGS], &mappings, &map_len))
+	if (bpf_obj_get_info_by_fd(program, &info, &len))
 		return false;
 	for (i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(*ids); i++)
-		if (ids[i] == mappings.id)
+		if (ids[i] == map_id)
 			return true;
 	return false;
+}
+
+/* Does the attached program use the maps that are pinned now? Else it is the leftover of a life before. */
+static bool uses_our_maps(const struct dataplane *dp, const struct xdp_program *program)
+{
+	struct bpf_map_info mappings = {};
+	uint32_t len = sizeof(mappings);
+
+	return !bpf_obj_get_info_by_fd(dp->map[DP_MAPPINGS], &mappings, &len) && program_uses(xdp_program__fd(program), mappings.id);
+}
+
+bool dataplane_is_in_use(int mappings)
+{
+	struct bpf_map_info map = {};
+	uint32_t id = 0, len = sizeof(map);
+	bool found = false;
+	int fd;
+
+	if (bpf_obj_get_info_by_fd(mappings, &map, &len))
+		return false;
+	while (!found && !bpf_prog_get_next_id(id, &id)) {
+		struct bpf_prog_info info = {};
+
+		fd = bpf_prog_get_fd_by_id(id);
+		len = sizeof(info);
+		found = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+			(!strcmp(info.name, "cgn_outbound") || !strcmp(info.name, "cgn_inbound")) && program_uses(fd, map.id);
+		if (fd >= 0)
+			close(fd);
+	}
+	return found;
 }
 
 static bool detach_ours(const char *interface, struct dataplane_error *error)

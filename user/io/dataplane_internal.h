@@ -39,6 +39,10 @@ int dataplane_read_meta(int fd, struct cgn_meta *ret_meta);
 /* Removes our pins and the folder; what is not ours stays, and then so does the folder. */
 void dataplane_remove_pins(const char *pin_dir);
 
+/* ---- dataplane_attach.c ---- */
+/* Does one of our packet programs, wherever it is attached, use this map? In any network namespace. */
+bool dataplane_is_in_use(int mappings);
+
 /* ---- dataplane.c ---- */
 /* The BPF object, opened, not loaded, with every map that is pinned below pin_dir reused and the clock set; only
  * `program` (or all, if NULL) will be loaded. The caller closes it with dataplane_object_close(). */

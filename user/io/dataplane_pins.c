@@ -133,6 +133,22 @@ void dataplane_remove_pins(const char *pin_dir)
 	rmdir(pin_dir);
 }
 
+/* The kernel may take a moment to forget a program that was just detached. */
+static bool is_in_use(const char *pin_dir)
+{
+	int fd = dataplane_open_pin(pin_dir, dataplane_map_names[DP_MAPPINGS]), i;
+	bool in_use = fd >= 0;
+
+	for (i = 0; in_use && i < 20; i++) {
+		if (i)
+			usleep(10000);
+		in_use = dataplane_is_in_use(fd);
+	}
+	if (fd >= 0)
+		close(fd);
+	return in_use;
+}
+
 bool dataplane_purge(const struct config *config, struct dataplane_error *error)
 {
 	struct stat status;
@@ -144,6 +160,10 @@ bool dataplane_purge(const struct config *config, struct dataplane_error *error)
 					      config->interfaces[i].name);
 	if (stat(config->pin_dir, &status))
 		return dataplane_fail(error, DATAPLANE_STATE, "%s: nothing to purge: %s", config->pin_dir, strerror(errno));
+	if (is_in_use(config->pin_dir))
+		return dataplane_fail(error, DATAPLANE_STATE,
+				      "%s: an interface is still attached that is not here: run `xcgnctl detach` in its network namespace, with the configuration that names it",
+				      config->pin_dir);
 	dataplane_remove_pins(config->pin_dir);
 	if (!stat(config->pin_dir, &status))
 		return dataplane_fail(error, DATAPLANE_STATE, "%s: pins removed, but the folder holds something else and stays",
