@@ -130,11 +130,17 @@ fuzz: ## ten minutes of fuzzing for each fuzzer
 
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(B)/tests/%,$(wildcard tests/bpf/bpf_*.c))
 # A test is tests/bpf/bpf_NAME.c with the files there that are no test.
-BPF_SHARED = $(filter-out tests/bpf/bpf_%,$(wildcard tests/bpf/*.c))
+BPF_SHARED = $(filter-out tests/bpf/bpf_%,$(wildcard tests/bpf/*.c)) tests/lib/invariants.c
 $(B)/tests/bpf_%: tests/bpf/bpf_%.c $(BPF_SHARED) $(B)/libxcgn.a $(wildcard tests/bpf/*.h tests/lib/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bpf -o $@ $< $(BPF_SHARED) $(B)/libxcgn.a $(LIBS) -lcmocka -lpthread
+
+# What must hold of pinned tables, as a program for tests in shell.
+$(B)/tests/xcgn_invariants: tests/lib/xcgn_invariants.c tests/lib/invariants.c tests/lib/invariants.h $(B)/libxcgn.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -o $@ $(filter %.c,$^) $(B)/libxcgn.a $(LIBS)
 
 check-bpf: all $(BPF_TESTS) ## programs and allocator in the kernel: fixtures, races (root)
 	tests/run.sh bpf
@@ -155,10 +161,10 @@ $(B)/bench/%_bench: tests/bench/%_bench.c $(BENCH_SHARED) $(wildcard tests/bench
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(INC_io) -Itests/lib -Itests/bench -I$(B)/bench -o $@ $< $(BENCH_SHARED) $(B)/libxcgn.a $(LIBS) -lpthread
 
-check-netns: all ## end to end in network namespaces (root)
+check-netns: all $(B)/tests/xcgn_invariants ## end to end in network namespaces (root)
 	tests/run.sh netns
 
-test-programs: $(UNIT_TESTS) $(FUZZERS) $(BPF_TESTS)
+test-programs: $(UNIT_TESTS) $(FUZZERS) $(BPF_TESTS) $(B)/tests/xcgn_invariants
 
 bench: all $(BENCH) ## measure, with ratios to baselines side by side (root)
 	scripts/bench.sh

@@ -331,7 +331,7 @@ const struct fixture fixtures[] = {
 	{ "fragment-ttl", INSIDE, .verdict = CGN_DROP_TTL,
 	  .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 1, .fragment = 64, .payload = 504, .ttl = 1 } },
 	{ "fragment-tiny-udp", INSIDE, .verdict = CGN_DROP_L4_HEADER,
-	  .in = { .source = A, .destination = REMOTE, .protocol = IPPROTO_UDP, .fragment = MORE, .payload = 0, .tail = 26 } },
+	  .in = { UDP(A, 5000, REMOTE, 53), .fragment = MORE, .payload = 0, .padded = true, .edits = { { IP + 3, 27 } } } },
 	{ "fragment-tiny-tcp", INSIDE, .verdict = CGN_DROP_L4_HEADER,
 	  .in = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), .fragment = 1, .payload = 24 } },
 
