@@ -307,6 +307,7 @@ static __always_inline int explicit_end(struct cgn_mapping *mapping, const struc
 
 static __always_inline void explicit_forget(struct cgn_explicit_key *key)
 {
+	bpf_map_delete_elem(&descriptions, key);
 	if (!bpf_map_delete_elem(&explicit, key) && key->opcode != CGN_STATIC)
 		explicit_dismiss(&key->internal);
 }

@@ -49,6 +49,24 @@ struct {
 	__type(value, struct cgn_explicit);
 } explicit SEC(".maps");
 
+/* Allocated as texts come: few mappings have one, and it is no matter of packets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct cgn_explicit_key);
+	__type(value, struct cgn_description);
+} descriptions SEC(".maps");
+
+/* Of subscribers who alone lost something; written by the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct cgn_client);
+	__type(value, struct cgn_epoch);
+} epochs SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, CGN_FRAGMENTS_MAX);

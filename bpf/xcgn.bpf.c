@@ -10,6 +10,7 @@
 #include "icmp.bpf.h"
 #include "fragment.bpf.h"
 #include "control.bpf.h"
+#include "describe.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -278,6 +279,25 @@ int control_list(struct cgn_list_request *ctx)
 	ctx->status = CGN_OK;
 	ctx->count = walk.count;
 	ctx->next = walk.position >= LIST_POSITIONS ? 0 : walk.position;
+	return 0;
+}
+
+SEC("syscall")
+int control_describe(struct cgn_describe_request *ctx)
+{
+	struct cgn_describe_request request = *ctx;
+
+	ctx->status = (__u32)describe(&request);
+	return 0;
+}
+
+SEC("syscall")
+int control_pair(struct cgn_pair_request *ctx)
+{
+	struct cgn_pair_request request = *ctx;
+
+	request.status = (__u32)pair(&request);
+	*ctx = request;
 	return 0;
 }
 

@@ -135,6 +135,7 @@ daemon_start() {
 		pools:
 		  - {name: bench, addresses: [192.0.2.0/26], ports: 1024-65535, block-size: $3}
 		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: 256}
+		pcp: {rate: {requests: 0}}
 		timeouts: {udp: 3600}
 		tables: {mappings: $2, subscribers: 65536}
 		state-dir: $state_dir/$ns

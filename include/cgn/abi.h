@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 2	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 3	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -226,6 +226,21 @@ struct cgn_explicit {
 };
 CGN_ASSERT_SIZE(struct cgn_explicit, 48);
 
+/* Value of `descriptions`: what the client calls its explicit mapping (RFC 7220). UTF-8, no NUL at its end. */
+struct cgn_description {
+	__u16 length;		/* 1 to CGN_DESCRIPTION_MAX */
+	__u8 text[CGN_DESCRIPTION_MAX];
+};
+CGN_ASSERT_SIZE(struct cgn_description, 2 + CGN_DESCRIPTION_MAX);
+
+/* Key of `epochs`: the address of a PCP client, IPv4-mapped. */
+struct cgn_client { __u8 client6[16] __attribute__((aligned(8))); };
+
+struct cgn_epoch {		/* value of `epochs`: counts if it is later than meta's */
+	__u32 base_s;		/* this client's Epoch Time is now minus this */
+	__u32 reason;		/* cgn_epoch_reason */
+};
+
 /* ---- fragments, interfaces, settings ---- */
 
 struct cgn_fragment_key {
@@ -405,6 +420,21 @@ struct cgn_list_request {
 	__u32 next;			/* in: 0 at first; out: pass it again, 0 = complete */
 	__u32 count;			/* out: slots in `batch` */
 	__u32 status;			/* out: CGN_OK, CGN_NOT_FOUND */
+};
+
+/* In and out of control_describe(): text of an explicit mapping that exists; length 0 removes it. */
+struct cgn_describe_request {
+	struct cgn_explicit_key key;
+	struct cgn_description description;
+	__u32 status;			/* out: CGN_OK, CGN_NOT_FOUND (no such mapping), CGN_TABLE_FULL */
+	__u32 reserved;
+};
+
+/* In and out of control_pair(): the external address of a subscriber, chosen now if it has none yet. */
+struct cgn_pair_request {
+	struct cgn_subscriber_key subscriber;
+	__u8 addr4[4];			/* out */
+	__u32 status;			/* out: CGN_OK, CGN_NOT_ALLOWED, CGN_QUOTA, CGN_EXHAUSTED, CGN_TABLE_FULL, CGN_BUSY */
 };
 
 /* In and out of control_clock(). */

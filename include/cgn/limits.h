@@ -40,6 +40,7 @@
 #define CGN_PCP_SERVER_PORT	5351
 
 #define CGN_NONCE_LEN		12
+#define CGN_DESCRIPTION_MAX	254	/* bytes; RFC 7220 section 3 asks for 128 */
 
 #define CGN_FOREVER		0xffffffffu	/* an expiry that never comes: static mappings */
 

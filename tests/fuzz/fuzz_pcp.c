@@ -13,6 +13,7 @@
 #define EPOCH_S 1250u
 #define LIFETIME_MIN_S 120u
 #define LIFETIME_MAX_S 86400u
+#define DESCRIPTION_MAX 20u
 
 #define REQUIRE(claim) do { if (!(claim)) abort(); } while (0)
 
@@ -27,6 +28,7 @@ enum scene {		/* bits of the first byte */
 	SCENE_ERROR = 1 << 5,
 	SCENE_ANY_NONCE = 1 << 6,
 	SCENE_OTHER_SOURCE = 1 << 7,
+	SCENE_NATPMP = 1 << 15,			/* the highest bit of the length */
 };
 
 static void scene_set(struct model *model, unsigned scene)
@@ -121,7 +123,8 @@ static void check_success(const struct pcp_datagram *request, const uint8_t *rep
 		REQUIRE(!lifetime_s);
 	reader_init(&r, reply + 24 + body_len, len - 24 - body_len);
 	while ((more = pcp_decode_option(&r, &option)) == 1)
-		REQUIRE(option.code == PCP_OPTION_PREFER_FAILURE && !option.length);
+		REQUIRE((option.code == PCP_OPTION_PREFER_FAILURE && !option.length) ||
+			(option.code == PCP_OPTION_DESCRIPTION && option.length <= DESCRIPTION_MAX));
 	REQUIRE(!more);
 }
 
@@ -146,11 +149,35 @@ static void check_get(const struct pcp_datagram *request, const uint8_t *reply, 
 	REQUIRE(!more);
 }
 
-static void check_reply(const struct pcp_datagram *request, const uint8_t *reply, size_t len, unsigned changes)
+/* RFC 6886 section 3.5: an opcode's own response, or the whole request again. */
+static void check_natpmp(const struct pcp_datagram *request, const uint8_t *reply, size_t len)
+{
+	static const size_t request_len[] = { 2, 12, 12 }, reply_len[] = { 12, 16, 16 };
+	uint8_t opcode = request->len > 1 ? request->bytes[1] : 0;
+
+	if (opcode < 3 && request->len >= request_len[opcode])
+		REQUIRE(len == (pcp_address_is_ipv4(request->source6) ? reply_len[opcode] : 0));
+	if (!len)
+		return;
+	REQUIRE(!reply[0] && reply[1] == (opcode | 0x80) && !reply[2] && reply[3] < 6);
+	REQUIRE(reply[len] == 0xee);
+	if (opcode >= 3)
+		REQUIRE(reply[3] == 5 && len == (request->len < 4 ? 4 : request->len > PCP_MESSAGE_MAX ? PCP_MESSAGE_MAX : request->len));
+	else
+		REQUIRE(!memcmp(reply + 4, "\0\0\4\xe2", 4));
+	if (opcode == 1 || opcode == 2)
+		REQUIRE(!memcmp(reply + 8, request->bytes + 4, 2));
+}
+
+static void check_reply(const struct pcp_datagram *request, const uint8_t *reply, size_t len, unsigned changes, bool has_natpmp)
 {
 	struct pcp_response_header header;
 	struct reader r;
 
+	if (has_natpmp && request->len && !request->bytes[0]) {
+		check_natpmp(request, reply, len);
+		return;
+	}
 	REQUIRE((len == 0) == is_to_be_ignored(request));
 	if (!len) {
 		REQUIRE(!changes);
@@ -193,8 +220,9 @@ static void send_one(struct pcp_server *server, struct model *model, const uint8
 		memcpy(datagram.source6, bytes + 8, sizeof(datagram.source6));	/* whoever the header names */
 	memset(reply, 0xee, sizeof(reply));
 	reply_len = pcp_server_handle(server, &datagram, NOW_S, reply, sizeof(reply));
-	REQUIRE(model->changes - changes <= 1);
-	check_reply(&datagram, reply, reply_len, model->changes - changes);
+	if (len && bytes[0])
+		REQUIRE(model->changes - changes <= 1);	/* NAT-PMP deletes many at once */
+	check_reply(&datagram, reply, reply_len, model->changes - changes, scene & SCENE_NATPMP);
 	free(copy);
 }
 
@@ -203,25 +231,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct pcp_policy policy = {
 		.lifetime_min_s = LIFETIME_MIN_S, .lifetime_max_s = LIFETIME_MAX_S, .error_short_s = 30, .error_long_s = 1800,
 		.announce = true, .map = true, .get = true, .get_policy = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, false },
+		.description_max = DESCRIPTION_MAX,
 	};
 	struct pcp_server *server;
 	static struct model model;
 	size_t first, rest;
+	unsigned scene;
 
 	if (size < 3)
 		return 0;
-	scene_set(&model, input[0]);
 	scene_checks_nonces = !(input[0] & SCENE_ANY_NONCE);
+	scene = input[0] | (input[1] & 0x80u) << 8;
+	scene_set(&model, scene);
+	policy.nat_pmp = scene & SCENE_NATPMP;
 	policy.nonce_policy = input[0] & SCENE_ANY_NONCE ? CGN_NONCE_OFF : CGN_NONCE_STRICT;
-	first = (size_t)(input[1] << 8 | input[2]);
+	first = (size_t)((input[1] & 0x7f) << 8 | input[2]);
 	if (first > size - 3)
 		first = size - 3;
 	rest = size - 3 - first;
 	server = pcp_server_new(&policy, &model_ops, &model);
 	REQUIRE(server);
 	pcp_server_set_epoch_base(server, NOW_S - EPOCH_S);
-	send_one(server, &model, input + 3, first, input[0]);
-	send_one(server, &model, rest ? input + 3 + first : input + 3, rest ? rest : first, input[0]);
+	send_one(server, &model, input + 3, first, scene);
+	send_one(server, &model, rest ? input + 3 + first : input + 3, rest ? rest : first, scene);
 	pcp_server_free(server);
 	return 0;
 }

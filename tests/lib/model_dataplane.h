@@ -4,6 +4,7 @@
 #ifndef CGN_MODEL_DATAPLANE_H
 #define CGN_MODEL_DATAPLANE_H
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include "dataplane_ops.h"
 
@@ -16,6 +17,7 @@ struct model_mapping {
 	unsigned origins;	/* CGN_MAP, CGN_PEER, CGN_IMPLICIT, CGN_STATIC */
 	__u32 expires_s;	/* of CGN_MAP */
 	__u32 idle_until_s;	/* of the traffic it carries; 0: none */
+	struct cgn_description description;	/* length 0: none */
 };
 
 struct model {
@@ -27,6 +29,7 @@ struct model {
 	int busy;		/* so many calls answer CGN_BUSY first */
 	int error;		/* every call returns this */
 	int status;		/* every call answers this, if not CGN_OK */
+	bool no_texts;		/* descriptions find no room */
 	unsigned calls, changes;
 	struct cgn_map_request last;	/* as it was asked */
 };
@@ -142,7 +145,7 @@ static inline bool model_is_interrupted(struct model *model, struct cgn_map_requ
 
 static inline void model_grant(struct model *model, struct model_mapping *mapping, struct cgn_map_request *request)
 {
-	mapping->origins |= CGN_MAP;
+	mapping->origins = (mapping->origins | CGN_MAP) & ~(unsigned)CGN_IMPLICIT;
 	mapping->expires_s = model->now_s + request->lifetime_s;
 	request->external = mapping->external;
 	request->status = CGN_OK;
@@ -221,6 +224,7 @@ static inline __u32 model_end(struct model *model, struct cgn_map_request *reque
 	request->lifetime_s = 0;
 	if (mapping->idle_until_s > model->now_s) {
 		mapping->origins = CGN_IMPLICIT;
+		mapping->description.length = 0;
 		request->lifetime_s = mapping->idle_until_s - model->now_s;
 	} else {
 		model_remove(model, mapping);
@@ -274,6 +278,81 @@ static inline bool model_details(void *dataplane, const struct cgn_listed *liste
 	return true;
 }
 
-static const struct dataplane_ops model_ops = { .map = model_map, .delete = model_delete, .list = model_list, .details = model_details };
+static inline int model_describe(void *dataplane, struct cgn_describe_request *request)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping = model_find(model, &request->key.internal);
+
+	if (model->error)
+		return model->error;
+	request->status = CGN_NOT_FOUND;
+	if (!mapping || request->key.opcode != CGN_MAP || !(mapping->origins & CGN_MAP))
+		return 0;
+	request->status = model->no_texts ? CGN_TABLE_FULL : CGN_OK;
+	if (!model->no_texts)
+		mapping->description = request->description;
+	return 0;
+}
+
+static inline int model_pair(void *dataplane, struct cgn_pair_request *request)
+{
+	static const __u8 subscribers[3] = { 198, 51, 100 };
+	struct model *model = dataplane;
+
+	model->calls++;
+	if (model->error)
+		return model->error;
+	request->status = memcmp(request->subscriber.addr4, subscribers, 3) ? CGN_NOT_ALLOWED : CGN_OK;
+	if (model->status != CGN_OK)
+		request->status = (__u32)model->status;
+	if (model->busy > 0) {
+		model->busy--;
+		request->status = CGN_BUSY;
+	}
+	memcpy(request->addr4, model_pool, 4);
+	return 0;
+}
+
+static inline bool model_find_copy(void *dataplane, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping = model_find(model, internal);
+
+	if (!mapping)
+		return false;
+	memset(ret_mapping, 0, sizeof(*ret_mapping));
+	ret_mapping->external = mapping->external;
+	ret_mapping->state.flags = (__u16)mapping->origins;
+	return true;
+}
+
+/* A subscriber's, or (realm CGN_OPERATOR_REALM) the operator's. */
+static inline int model_list_internals(void *dataplane, const struct cgn_subscriber_key *subscriber, __u32 origins,
+				       struct cgn_internal **ret_internals)
+{
+	struct model *model = dataplane;
+	struct cgn_internal *internals;
+	unsigned i;
+	int count = 0;
+
+	if (model->error)
+		return model->error;
+	internals = calloc(MODEL_MAPPINGS_MAX, sizeof(*internals));
+	for (i = 0; internals && i < model->count; i++) {
+		const struct model_mapping *mapping = &model->mapping[i];
+		bool is_operators = mapping->origins & CGN_STATIC;
+
+		if (mapping->origins & origins && is_operators == (subscriber->realm == CGN_OPERATOR_REALM) &&
+		    (is_operators || !memcmp(mapping->internal.addr4, subscriber->addr4, 4)))
+			internals[count++] = mapping->internal;
+	}
+	*ret_internals = internals;
+	return internals ? count : -12;
+}
+
+static const struct dataplane_ops model_ops = {
+	.map = model_map, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
+	.list_internals = model_list_internals, .list = model_list, .details = model_details,
+};
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A PCP client that knows RFC 6887's figures and nothing of ours: one request, one line with the fields of the answer.
 
-  pcp.py map PROTOCOL PORT [external=A:P] [lifetime=S] [nonce=HEX] [prefer-failure]     RFC 6887 section 11
+  pcp.py map PROTOCOL PORT [external=A:P] [lifetime=S] [nonce=HEX] [prefer-failure] [description=TEXT] [third-party=A]     RFC 6887 section 11
   pcp.py announce                                                                      section 14.1
   pcp.py natpmp                                                                        RFC 6886 section 3.2: external address
   pcp.py listen [seconds=N]      waits for one multicast ANNOUNCE on 224.0.0.1:5350
@@ -43,6 +43,11 @@ def map_request(client, protocol, port, options):
     request += nonce + struct.pack("!B3xHH", PROTOCOLS[protocol], int(port), int(external_port)) + mapped(external)
     if "prefer-failure" in options:
         request += struct.pack("!BxH", 2, 0)
+    if "description" in options:
+        text = options["description"].encode()
+        request += struct.pack("!BxH", 128, len(text)) + text + b"\0" * (-len(text) % 4)
+    if "third-party" in options:
+        request += struct.pack("!BxH", 1, 16) + mapped(options["third-party"])
     return request
 
 
@@ -61,6 +66,12 @@ def describe(answer):
         protocol, internal_port, external_port = struct.unpack("!B3xHH", answer[36:44])
         fields += ["nonce=" + answer[24:36].hex(), "protocol={}".format(protocol), "internal-port={}".format(internal_port),
                    "external={}:{}".format(address_text(answer[44:60]), external_port)]
+        at = 60
+        while at + 4 <= len(answer):
+            code, length = struct.unpack("!BxH", answer[at:at + 4])
+            if code == 128 and result == 0:
+                fields.append("description=" + answer[at + 4:at + 4 + length].decode())
+            at += 4 + (length + 3) // 4 * 4
     return " ".join(fields)
 
 

@@ -76,7 +76,7 @@ static inline int fixture_up(void **state)
 		return -1;
 	fixture->policy = (struct pcp_policy){
 		.lifetime_min_s = 120, .lifetime_max_s = 86400, .error_short_s = 30, .error_long_s = 1800,
-		.announce = true, .map = true, .nonce_policy = CGN_NONCE_STRICT,
+		.announce = true, .map = true, .nonce_policy = CGN_NONCE_STRICT, .description_max = 128,
 	};
 	fixture->now_s = NOW_S;
 	memcpy(fixture->source6, client, sizeof(client));
@@ -115,7 +115,7 @@ static inline size_t fixture_send(struct fixture *fixture, const uint8_t *reques
 	reply_len = pcp_server_handle(fixture->server, &datagram, fixture->now_s, fixture->reply, sizeof(fixture->reply));
 	free(bytes);
 	assert_true(reply_len <= PCP_MESSAGE_MAX);
-	assert_int_equal(reply_len % 4, 0);
+	assert_true(reply_len % 4 == 0 || fixture->reply[0] != PCP_VERSION);
 	assert_int_equal(fixture->reply[reply_len], 0xee);	/* nothing is written behind the reply */
 	return reply_len;
 }

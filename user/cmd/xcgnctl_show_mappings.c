@@ -12,7 +12,7 @@
 static const struct column columns[] = {
 	{ "EXTERNAL", "external", -21, false }, { "INTERNAL", "internal", -21, false }, { "PROTOCOL", "protocol", -8, false },
 	{ "ORIGIN", "origin", -8, false }, { "REMAINING", "remaining", 9, false }, { "IDLE", "idle", 9, false },
-	{ "TCP", "tcp.state", -11, false }, { "CLIENT", "client", -21, false }, {}
+	{ "TCP", "tcp.state", -11, false }, { "CLIENT", "client", -21, false }, { "DESCRIPTION", "description", -1, false }, {}
 };
 
 static const struct column columns_nonces[] = {
@@ -78,14 +78,33 @@ static json_t *json_client(const struct table_mapping *record)
 	return json_string(text_endpoint6(record->explicit_entry.client6, record->explicit_entry.client_port).text);
 }
 
-static json_t *describe(const struct table_mapping *record, const struct moment *now, bool with_nonce)
+/* Clients choose it: what would move a terminal's cursor is shown as a question mark, JSON escapes it. */
+static json_t *json_description(const struct xcgnctl *ctl, const struct table_mapping *record)
+{
+	struct cgn_explicit_key key = { .internal = record->internal, .opcode = CGN_MAP };
+	struct cgn_description description;
+	size_t i;
+
+	if (!record->has_explicit || record->mapping.state.flags & CGN_STATIC ||
+	    !dataplane_find_description(ctl->dp, &key, &description) || description.length > CGN_DESCRIPTION_MAX)
+		return json_null();
+	for (i = 0; !ctl->is_json && i < description.length; i++) {
+		if (description.text[i] < ' ' || description.text[i] == 0x7f)
+			description.text[i] = '?';
+		if (i && description.text[i - 1] == 0xc2 && description.text[i] < 0xa0)	/* U+0080 to U+009F */
+			description.text[i - 1] = description.text[i] = '?';
+	}
+	return json_stringn((const char *)description.text, description.length);
+}
+
+static json_t *describe(const struct xcgnctl *ctl, const struct table_mapping *record, const struct moment *now)
 {
 	const struct cgn_mapping *mapping = &record->mapping;
 	struct cgn_subscriber_key subscriber;
 	json_t *object;
 
 	subscriber_of(&record->internal, &subscriber);
-	object = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o}",
+	object = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o}",
 			   "origin", json_origins(mapping->state.flags),
 			   "protocol", text_protocol_number(record->internal.protocol),
 			   "internal", text_internal(&record->internal).text,
@@ -95,8 +114,9 @@ static json_t *describe(const struct table_mapping *record, const struct moment 
 			   "created", now->boot_unix + mapping->created_s,
 			   "idle", json_idle(mapping, now),
 			   "tcp", record->internal.protocol == IPPROTO_TCP ? json_tcp(mapping) : json_null(),
-			   "client", json_client(record));
-	if (object && with_nonce)
+			   "client", json_client(record),
+			   "description", json_description(ctl, record));
+	if (object && ctl->listing.nonces)
 		json_object_set_new(object, "nonce", json_nonce(record));
 	return object;
 }
@@ -125,7 +145,7 @@ static int list_mappings(const struct xcgnctl *ctl, struct slot_walk *walk, stru
 		if (!table_read_mapping(ctl->dp, slot, &record) || !is_wanted(listing, &record))
 			continue;
 		now.boot_s = dataplane_now_s();
-		if (!output_record(output, describe(&record, &now, listing->nonces)))
+		if (!output_record(output, describe(ctl, &record, &now)))
 			return EXIT_KERNEL;
 		listed++;
 	}

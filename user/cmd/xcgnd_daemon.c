@@ -54,7 +54,8 @@ static struct pcp_policy policy_of(const struct config *config)
 		.peer = pcp->peer, .get = pcp->get, .nonce_policy = (uint8_t)pcp->nonce_policy, .rate_requests = pcp->rate_requests,
 		.get_policy = { .opcode = (uint8_t)pcp->get_opcode, .next = (uint8_t)pcp->get_next, .not_found = (uint8_t)pcp->get_not_found,
 				.reveals_nonces = pcp->get_reveals_nonces },
-		.rate_burst = pcp->rate_burst, .third_party = pcp->third_party, .third_party_count = pcp->third_party_count };
+		.rate_burst = pcp->rate_burst, .third_party = pcp->third_party, .third_party_count = pcp->third_party_count,
+		.nat_pmp = pcp->nat_pmp, .description_max = (uint16_t)pcp->description_max };
 
 	if (getrandom(&policy.rate_seed, sizeof(policy.rate_seed), 0) != sizeof(policy.rate_seed))
 		log_warning("no random numbers: which hosts share a place in the rate limit can be foreseen");
@@ -100,9 +101,10 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 	(void)error;
 	json_object_set_new(reply, "pid", json_integer(getpid()));
 	json_object_set_new(reply, "uptime", json_integer((json_int_t)(dataplane_now_s() - daemon->started_s)));
-	json_object_set_new(reply, "pcp", json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "listening",
+	json_object_set_new(reply, "pcp", json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "listening",
 						    (json_int_t)pcp_service_listening(daemon->service), "requests", (json_int_t)pcp->requests,
 						    "silent", (json_int_t)pcp->silent, "not_internal", (json_int_t)pcp->external, "over_rate", (json_int_t)pcp->over_rate,
+						    "natpmp", (json_int_t)pcp->natpmp,
 						    "unsent", (json_int_t)service->unsent, "results", results_of(pcp)));
 	json_object_set_new(reply, "expiry", json_pack("{s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)expiry->passes, "deleted",
 						       (json_int_t)expiry->deleted, "demoted", (json_int_t)expiry->demoted, "blocks_released",

@@ -7,13 +7,18 @@
 #define HASH_ELEMENT	48	/* header of a preallocated hash element */
 #define HASH_BUCKET	16	/* one for each element, rounded up to a power of two */
 
-static uint64_t hash_bytes(uint64_t entries, uint64_t key, uint64_t value)
+static uint64_t bucket_bytes(uint64_t entries)
 {
 	uint64_t buckets = 1;
 
 	while (buckets < entries)
 		buckets *= 2;
-	return entries * (HASH_ELEMENT + key + value) + buckets * HASH_BUCKET;
+	return buckets * HASH_BUCKET;
+}
+
+static uint64_t hash_bytes(uint64_t entries, uint64_t key, uint64_t value)
+{
+	return entries * (HASH_ELEMENT + key + value) + bucket_bytes(entries);
 }
 
 struct memory_need memory_need(const struct config *config)
@@ -29,6 +34,8 @@ struct memory_need memory_need(const struct config *config)
 				       sizeof(struct cgn_block);
 	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping));
 	need.explicit_mappings = hash_bytes(config->mappings_max, sizeof(struct cgn_explicit_key), sizeof(struct cgn_explicit));
+	/* texts are allocated as they come: counted is what is there without any */
+	need.explicit_mappings += bucket_bytes(config->mappings_max) + bucket_bytes(config->subscribers_max);
 	need.subscribers = hash_bytes(config->subscribers_max, sizeof(struct cgn_subscriber_key), sizeof(struct cgn_subscriber));
 	return need;
 }

@@ -23,6 +23,16 @@ struct dataplane_ops {
 	int (*list)(void *dataplane, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max);
 	/* Nonce, client and expiry of a listed one; false: it has ended since. */
 	bool (*details)(void *dataplane, const struct cgn_listed *listed, struct cgn_explicit *ret_details);
+	/* Sets or removes the text of an explicit mapping that exists (RFC 7220). */
+	int (*describe)(void *dataplane, struct cgn_describe_request *request);
+	/* The external address that a subscriber's mappings have, or will have. */
+	int (*pair)(void *dataplane, struct cgn_pair_request *request);
+	/* A copy of one mapping. False: there is none. */
+	bool (*find)(void *dataplane, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping);
+	/* Internal endpoints of one subscriber that are mapped with any of `origins` (enum cgn_mapping_flag). Returns how many, or
+	 * -errno; the caller frees *ret_internals. */
+	int (*list_internals)(void *dataplane, const struct cgn_subscriber_key *subscriber, __u32 origins,
+			      struct cgn_internal **ret_internals);
 };
 
 #endif

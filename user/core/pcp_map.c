@@ -2,8 +2,6 @@
 /* The MAP opcode (RFC 6887 sections 11 and 15). What mappings exist, and which endpoint is free, only the data plane knows. */
 #include "pcp_request.h"
 
-#define MAP_TRIES 8	/* CGN_BUSY: lost a race against packets, which are quick */
-
 static const int status_errors[CGN_STATUS_COUNT] = {
 	[CGN_OK] = 0,
 	[CGN_NOT_FOUND] = CGN_ENORESOURCES,	/* not expected of a creation; a deletion never comes here with it */
@@ -55,13 +53,12 @@ static void request_fill(const struct pcp_server *server, const struct pcp_reque
 	*ret_request = new;
 }
 
-/* Asks until the data plane has an answer. Each try starts from the same request: a refused one may have been written to. */
-static int dataplane_ask(const struct pcp_server *server, int (*operation)(void *, struct cgn_map_request *),
-			 const struct cgn_map_request *question, struct cgn_map_request *ret_answer)
+int pcp_dataplane_ask(const struct pcp_server *server, int (*operation)(void *, struct cgn_map_request *),
+		      const struct cgn_map_request *question, struct cgn_map_request *ret_answer)
 {
 	int error, tries;
 
-	for (tries = 0; tries < MAP_TRIES; tries++) {
+	for (tries = 0; tries < PCP_TRIES; tries++) {
 		*ret_answer = *question;
 		error = operation(server->dataplane, ret_answer);
 		if (error)
@@ -72,9 +69,9 @@ static int dataplane_ask(const struct pcp_server *server, int (*operation)(void 
 	return 0;
 }
 
-static int status_error(const struct cgn_map_request *answered)
+int pcp_status_error(uint32_t status)
 {
-	return answered->status < CGN_STATUS_COUNT ? status_errors[answered->status] : CGN_ENORESOURCES;
+	return status < CGN_STATUS_COUNT ? status_errors[status] : CGN_ENORESOURCES;
 }
 
 /* Section 15.1. The suggestion is copied into the answer; what does not exist is deleted already. */
@@ -90,13 +87,13 @@ static int map_delete(const struct pcp_server *server, const struct pcp_request 
 	if (!map->internal_port || !protocol_is_mappable(map->protocol) || !pcp_address_is_ipv4(request->internal6))
 		return 0;
 	request_fill(server, request, &question);
-	error = dataplane_ask(server, server->ops->delete, &question, &answered);
+	error = pcp_dataplane_ask(server, server->ops->delete, &question, &answered);
 	if (error)
 		return error;
 	if (answered.status == CGN_NOT_FOUND)
 		return 0;
 	answer->lifetime_s = answered.lifetime_s;
-	return status_error(&answered);
+	return pcp_status_error(answered.status);
 }
 
 /* The wish of an IPv6 address cannot be met. It is a hint like any other, unless PREFER_FAILURE makes it a condition. */
@@ -116,6 +113,15 @@ static int suggestion_fill(const struct pcp_request *request, struct cgn_map_req
 	return 0;
 }
 
+/* A static mapping is the operator's: it has no client's text. */
+static void map_describe(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_map_request *answered,
+			 struct pcp_answer *answer)
+{
+	struct cgn_explicit_key key = { .internal = answered->internal, .opcode = CGN_MAP };
+
+	pcp_description_store(server, request, &key, answer);
+}
+
 /* Creates, or renews what is there (section 11.3). */
 static int map_create(const struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer)
 {
@@ -131,14 +137,16 @@ static int map_create(const struct pcp_server *server, const struct pcp_request 
 	question.lifetime_s = lifetime_grant(&server->policy, request->header.lifetime_s);
 	error = suggestion_fill(request, &question);
 	if (!error)
-		error = dataplane_ask(server, server->ops->map, &question, &answered);
+		error = pcp_dataplane_ask(server, server->ops->map, &question, &answered);
 	if (error)
 		return error;
 	answer->map = request->map;
 	answer->map.external_port = answered.external.port;
 	pcp_address_from_ipv4(answered.external.addr4, answer->map.external6);
 	answer->lifetime_s = answered.lifetime_s;	/* CGN_FOREVER of a static mapping is the 2^32-1 of the wire */
-	return status_error(&answered);
+	if (answered.status == CGN_OK)
+		map_describe(server, request, &answered, answer);
+	return pcp_status_error(answered.status);
 }
 
 int pcp_map_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer)

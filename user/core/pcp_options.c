@@ -48,6 +48,16 @@ static int checkpoint_process(const struct pcp_server *server, struct pcp_reques
 	return server->policy.is_durable && request->header.lifetime_s ? 0 : OPTION_IGNORED;
 }
 
+/* RFC 7220 section 3. There is nothing to describe in a deletion. */
+static int description_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
+{
+	uint16_t length_max = server->policy.description_max < CGN_DESCRIPTION_MAX ? server->policy.description_max : CGN_DESCRIPTION_MAX;
+
+	if (!length_max || !request->header.lifetime_s || !pcp_description_decode(option, length_max, request))
+		return OPTION_IGNORED;
+	return 0;
+}
+
 /* Section 13.2. Without a port there is nothing to prefer, and a deletion assigns nothing (section 11.3). */
 static int prefer_failure_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
 {
@@ -96,6 +106,7 @@ static const struct option_rule rules[] = {
 	{ PCP_OPTION_THIRD_PARTY,	16, 16,		1,	PCP_ACCEPTS_THIRD_PARTY,	third_party_process },
 	{ PCP_OPTION_PREFER_FAILURE,	0, 0,		1,	PCP_ACCEPTS_PREFER_FAILURE,	prefer_failure_process },
 	{ PCP_OPTION_FILTER,		20, 20,		-1u,	PCP_ACCEPTS_FILTER,		filter_process },
+	{ PCP_OPTION_DESCRIPTION,	0, UINT16_MAX,	1,	PCP_ACCEPTS_DESCRIPTION,	description_process },
 	{ PCP_OPTION_CHECKPOINT_REQUIRED, 0, 0,		1,	PCP_ACCEPTS_CHECKPOINT,		checkpoint_process },
 	{ PCP_OPTION_NEXT,		0, UINT16_MAX,	1,	PCP_ACCEPTS_NEXT,		next_process },
 };
@@ -158,7 +169,16 @@ int pcp_options_process(const struct pcp_server *server, struct pcp_request *req
 	return 0;
 }
 
-void pcp_options_echo(const struct pcp_request *request, struct writer *w)
+/* The description as it was stored, everything else as it came. */
+static void option_echo(const struct pcp_request *request, const struct pcp_answer *answer, const struct pcp_option *option, struct writer *w)
+{
+	if (option->code != PCP_OPTION_DESCRIPTION)
+		pcp_encode_option(w, option->code, option->data, option->length);
+	else if (answer->is_described)
+		pcp_encode_option(w, option->code, request->description, request->description_len);
+}
+
+void pcp_options_echo(const struct pcp_request *request, const struct pcp_answer *answer, struct writer *w)
 {
 	struct reader walk = request->options;
 	const struct option_rule *rule;
@@ -167,7 +187,7 @@ void pcp_options_echo(const struct pcp_request *request, struct writer *w)
 	while (pcp_decode_option(&walk, &option) == 1) {
 		rule = rule_find(request, option.code);
 		if (rule && request->processed & 1u << (rule - rules))
-			pcp_encode_option(w, option.code, option.data, option.length);
+			option_echo(request, answer, &option, w);
 	}
 }
 
@@ -177,6 +197,6 @@ size_t pcp_options_echo_len(const struct pcp_request *request)
 	struct writer w;
 
 	writer_init(&w, bytes, sizeof(bytes));
-	pcp_options_echo(request, &w);
+	pcp_options_echo(request, &(struct pcp_answer){ .is_described = true }, &w);
 	return writer_len(&w);
 }

@@ -41,6 +41,7 @@ enum pcp_accepted_option {	/* bits of pcp_operation.options */
 	PCP_ACCEPTS_FILTER = 1 << 2,
 	PCP_ACCEPTS_CHECKPOINT = 1 << 3,
 	PCP_ACCEPTS_NEXT = 1 << 8,
+	PCP_ACCEPTS_DESCRIPTION = 1 << 4,
 };
 
 /* One opcode: a row in pcp_server.c. The functions return 0 or an error that cgn_error_pcp_result() knows. */
@@ -69,6 +70,8 @@ struct pcp_request {
 	uint8_t internal6[16];		/* whose mapping it is about */
 	struct reader options;		/* at the first one */
 	bool prefers_failure;
+	const uint8_t *description;	/* text to be stored, cut to what is stored; NULL: not asked for, or not valid */
+	uint16_t description_len;
 	unsigned processed;		/* options to be echoed, a bit for each row of the table in pcp_options.c */
 };
 
@@ -77,17 +80,36 @@ struct pcp_answer {
 	struct pcp_map map;
 	const uint8_t *get_payload;
 	const struct pcp_page *page;	/* NULL: none is asked for */
+	bool is_described;	/* the request's description was stored */
 };
 
 /* ---- pcp_options.c ---- */
 /* Judges all options in their order and enters what they say into the request (RFC 6887 section 7.3). */
 int pcp_options_process(const struct pcp_server *server, struct pcp_request *request);
 /* Those that were processed, as they came. */
-void pcp_options_echo(const struct pcp_request *request, struct writer *w);
+void pcp_options_echo(const struct pcp_request *request, const struct pcp_answer *answer, struct writer *w);
 /* Their length in the answer. */
 size_t pcp_options_echo_len(const struct pcp_request *request);
 
+/* ---- pcp_description.c ---- */
+/* Enters a valid text into the request. False: it is to be ignored. */
+bool pcp_description_decode(const struct pcp_option *option, uint16_t length_max, struct pcp_request *request);
+/* Stores the request's text with the explicit mapping of `key`, if there is a text. */
+void pcp_description_store(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_explicit_key *key,
+			   struct pcp_answer *answer);
+
+/* ---- natpmp_server.c ---- */
+/* The length of the reply, of PCP_MESSAGE_MAX bytes at most; 0: silence. */
+size_t natpmp_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s, uint8_t *reply);
+
 /* ---- pcp_map.c ---- */
+#define PCP_TRIES 8	/* CGN_BUSY: lost a race against packets, which are quick */
+
+/* Asks until the data plane has an answer. Each try starts from the same request: a refused one may have been written to. */
+int pcp_dataplane_ask(const struct pcp_server *server, int (*operation)(void *, struct cgn_map_request *),
+		      const struct cgn_map_request *question, struct cgn_map_request *ret_answer);
+/* The error that a status (enum cgn_status) is to a client; 0 for CGN_OK. */
+int pcp_status_error(uint32_t status);
 void pcp_map_decode(struct reader *body, struct pcp_request *request);
 int pcp_map_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
 void pcp_map_encode(struct writer *w, const struct pcp_answer *answer);

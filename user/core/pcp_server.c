@@ -14,7 +14,7 @@ static int announce_decide(struct pcp_server *server, const struct pcp_request *
 static const struct pcp_operation operations[] = {
 	{ PCP_ANNOUNCE, 0, 0, offsetof(struct pcp_policy, announce), NULL, announce_decide, NULL },
 	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER |
-	  PCP_ACCEPTS_CHECKPOINT, offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
+	  PCP_ACCEPTS_CHECKPOINT | PCP_ACCEPTS_DESCRIPTION, offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
 	{ PCP_GET, PCP_GET_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_NEXT, offsetof(struct pcp_policy, get), pcp_get_decode, pcp_get_decide,
 	  pcp_get_encode },
 };
@@ -150,7 +150,18 @@ static void success_encode(struct writer *w, const struct pcp_request *request, 
 	pcp_encode_response_header(w, header);
 	if (request->operation->encode)
 		request->operation->encode(w, answer);
-	pcp_options_echo(request, w);
+	pcp_options_echo(request, answer, w);
+}
+
+static size_t natpmp_reply(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s, uint8_t *reply)
+{
+	size_t len = natpmp_handle(server, datagram, now_s, reply);
+
+	if (len)
+		server->stats.natpmp++;
+	else
+		server->stats.silent++;
+	return len;
 }
 
 size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s,
@@ -163,7 +174,12 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 	int error;
 
 	server->stats.requests++;
-	error = is_welcome(server, datagram) && reply_size >= PCP_MESSAGE_MAX ? request_decide(server, &request, &answer) : CGN_ESILENT;
+	if (!is_welcome(server, datagram) || reply_size < PCP_MESSAGE_MAX)
+		error = CGN_ESILENT;
+	else if (datagram->bytes[0] == NATPMP_VERSION && server->policy.nat_pmp)
+		return natpmp_reply(server, datagram, now_s, reply);
+	else
+		error = request_decide(server, &request, &answer);
 	if (error == CGN_ESILENT) {
 		server->stats.silent++;
 		return 0;

@@ -29,6 +29,8 @@ struct pcp_policy {
 	uint32_t lifetime_min_s, lifetime_max_s;	/* P15.2 */
 	uint32_t error_short_s, error_long_s;		/* C1.1 */
 	bool announce, map, peer, get;			/* opcodes served */
+	bool nat_pmp;					/* version 0 is (RFC 6886) */
+	uint16_t description_max;			/* bytes of a DESCRIPTION (RFC 7220); 0: it is ignored */
 	uint8_t nonce_policy;				/* enum cgn_nonce_policy */
 	struct pcp_get_policy get_policy;
 	bool is_durable;	/* what is answered is in stable storage by then: CHECKPOINT_REQUIRED (RFC 7767) is granted */
@@ -52,6 +54,7 @@ struct pcp_datagram {		/* what was received; the caller owns bytes */
 struct pcp_server_stats {
 	uint64_t requests, silent;
 	uint64_t external, over_rate;
+	uint64_t natpmp;	/* answered as NAT-PMP: in no result code */
 	uint64_t results[256];
 };
 
@@ -77,5 +80,8 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t *client6, uint32_t now_s, uint8_t *reply,
 				  size_t reply_size);
 size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size);
+/* The NAT-PMP twin of it (RFC 6886 section 3.2.1), for those whose external address is external4. */
+size_t pcp_server_natpmp_announcement(const struct pcp_server *server, const uint8_t external4[4], uint32_t now_s, uint8_t *reply,
+				      size_t reply_size);
 
 #endif

@@ -48,6 +48,8 @@ struct config_pcp {
 	bool announce, map, peer, get;		/* opcodes served */
 	int nonce_policy;			/* enum cgn_nonce_policy */
 	uint32_t filters;
+	bool nat_pmp;
+	uint32_t description_max;		/* bytes; 0: none is stored */
 	uint32_t rate_requests, rate_burst;	/* of one source address; 0 requests: no limit */
 	struct pcp_third_party *third_party;	/* who may ask for whom, as the PCP server takes it */
 	unsigned third_party_count;

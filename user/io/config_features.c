@@ -12,7 +12,6 @@ static const struct missing_feature {
 	{ "filtering", "address-dependent", "leave it out, or endpoint-independent" },
 	{ "pcp.opcodes", "peer", "announce, map and get" },
 	{ "pcp.filters", NULL, "leave it out" },
-	{ "pcp.nat-pmp", "true", "leave it out, or false" },
 };
 
 static bool is_value(const yaml_node_t *node, const char *value)

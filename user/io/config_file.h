@@ -51,7 +51,6 @@ struct config_file {
 	unsigned third_party_count;
 	uint32_t opcodes;		/* config_opcode */
 	uint8_t filtering;
-	bool nat_pmp;
 };
 
 extern const cyaml_schema_value_t config_schema;

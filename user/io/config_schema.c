@@ -158,7 +158,8 @@ static const cyaml_schema_field_t pcp_fields[] = {
 	LIST("third-party", OPTIONAL, third_party, &third_party_entry, 0, CGN_PREFIXES_MAX),
 	SECTION("rate", rate_fields),
 	SECTION("get", get_fields),
-	CYAML_FIELD_BOOL("nat-pmp", OPTIONAL, struct config_file, nat_pmp),
+	CYAML_FIELD_BOOL("nat-pmp", OPTIONAL, struct config_file, config.pcp.nat_pmp),
+	NUMBER("description", config.pcp.description_max),
 	CYAML_FIELD_END
 };
 

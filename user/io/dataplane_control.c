@@ -24,8 +24,15 @@ int dataplane_delete(void *dp, struct cgn_map_request *request)
 	return run(dp, DP_CONTROL_DELETE, request, sizeof(*request));
 }
 
-const struct dataplane_ops dataplane_bpf_ops = { .map = dataplane_map, .delete = dataplane_delete, .list = dataplane_list_explicit,
-	.details = dataplane_explicit_details };
+int dataplane_describe(void *dp, struct cgn_describe_request *request)
+{
+	return run(dp, DP_CONTROL_DESCRIBE, request, sizeof(*request));
+}
+
+int dataplane_pair(void *dp, struct cgn_pair_request *request)
+{
+	return run(dp, DP_CONTROL_PAIR, request, sizeof(*request));
+}
 
 /* Array elements stand 8 bytes apart, whatever their size. */
 static uint32_t *batch_slot(struct dataplane *dp, uint32_t index)
@@ -85,3 +92,35 @@ int dataplane_list(struct dataplane *dp, const struct cgn_subscriber_key *subscr
 	*ret_slots = slots;
 	return count;
 }
+
+/* ---- what the PCP server asks ---- */
+
+static bool find(void *dp, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping)
+{
+	return dataplane_find_mapping(dp, internal, ret_mapping);
+}
+
+static int list_internals(void *dp, const struct cgn_subscriber_key *subscriber, uint32_t origins, struct cgn_internal **ret_internals)
+{
+	struct cgn_internal *internals;
+	struct cgn_slot slot;
+	uint32_t *slots = NULL;
+	int count = dataplane_list(dp, subscriber, origins, &slots), live = 0, i;
+
+	if (count < 0)
+		return count;
+	internals = calloc((size_t)count + 1, sizeof(*internals));
+	for (i = 0; internals && i < count; i++)
+		if (dataplane_read_slot(dp, slots[i], &slot))
+			internals[live++] = slot.internal;
+	free(slots);
+	if (!internals)
+		return -ENOMEM;
+	*ret_internals = internals;
+	return live;
+}
+
+const struct dataplane_ops dataplane_bpf_ops = {
+	.map = dataplane_map, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair, .find = find,
+	.list_internals = list_internals, .list = dataplane_list_explicit, .details = dataplane_explicit_details,
+};

@@ -9,7 +9,7 @@
 struct bpf_object;
 
 enum dataplane_program { DP_CONTROL_MAP, DP_CONTROL_DELETE, DP_CONTROL_REAP, DP_CONTROL_RELEASE, DP_CONTROL_LIST, DP_CONTROL_CLOCK,
-	DP_PROGRAM_COUNT };
+	DP_CONTROL_DESCRIBE, DP_CONTROL_PAIR, DP_PROGRAM_COUNT };
 
 struct dataplane {
 	char pin_dir[192];

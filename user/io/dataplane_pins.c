@@ -20,11 +20,13 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 	[DP_SUBSCRIBERS] = "subscribers", [DP_EXPLICIT] = "explicit", [DP_FRAGMENTS] = "fragments",
 	[DP_INTERFACES] = "interfaces", [DP_TX_PORTS] = "tx_ports", [DP_STATS] = "stats", [DP_EVENTS] = "events",
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
+	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs",
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
 	[DP_CONTROL_MAP] = "control_map", [DP_CONTROL_DELETE] = "control_delete", [DP_CONTROL_REAP] = "control_reap",
 	[DP_CONTROL_RELEASE] = "control_release", [DP_CONTROL_LIST] = "control_list", [DP_CONTROL_CLOCK] = "control_clock",
+	[DP_CONTROL_DESCRIBE] = "control_describe", [DP_CONTROL_PAIR] = "control_pair",
 };
 
 bool dataplane_fail(struct dataplane_error *error, int code, const char *format, ...)

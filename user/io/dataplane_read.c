@@ -52,6 +52,11 @@ bool dataplane_find_explicit(const struct dataplane *dp, const struct cgn_explic
 	return !bpf_map_lookup_elem(dp->map[DP_EXPLICIT], key, ret_explicit);
 }
 
+bool dataplane_find_description(const struct dataplane *dp, const struct cgn_explicit_key *key, struct cgn_description *ret_description)
+{
+	return !bpf_map_lookup_elem(dp->map[DP_DESCRIPTIONS], key, ret_description);
+}
+
 bool dataplane_find_subscriber(const struct dataplane *dp, const struct cgn_subscriber_key *key, struct cgn_subscriber *ret_subscriber)
 {
 	return !bpf_map_lookup_elem(dp->map[DP_SUBSCRIBERS], key, ret_subscriber);
