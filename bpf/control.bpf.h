@@ -3,115 +3,31 @@
  * all CPUs; two requests for the same internal endpoint may not (the daemon is one thread). */
 #ifndef CGN_CONTROL_BPF_H
 #define CGN_CONTROL_BPF_H
-#include "mapping.bpf.h"
+#include "explicit.bpf.h"
 
-static __always_inline void explicit_key(struct cgn_explicit_key *key, const struct cgn_internal *internal, __u8 opcode)
-{
-	__builtin_memset(key, 0, sizeof(*key));
-	key->internal = *internal;
-	key->opcode = opcode;
-}
-
-static __always_inline __u32 remaining_s(__u32 expires_s, __u32 now_s)
-{
-	if (expires_s == CGN_FOREVER)
-		return CGN_FOREVER;
-	return expires_s > now_s ? expires_s - now_s : 0;
-}
-
-static __always_inline bool nonce_is_same(const struct cgn_explicit *explicit_mapping, const struct cgn_map_request *request)
-{
-	const __u32 *a = (const void *)explicit_mapping->nonce, *b = (const void *)request->nonce;
-
-	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2])) == 0;
-}
-
-static __always_inline bool client_is_same(const struct cgn_explicit *explicit_mapping, const struct cgn_map_request *request)
-{
-	const __u32 *a = (const void *)explicit_mapping->client6, *b = (const void *)request->client6;
-
-	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0;
-}
-
-/* RFC 6887 section 11.3, simple threat model, and the relaxed policies. */
-static __always_inline bool nonce_permits(const struct cgn_explicit *explicit_mapping, const struct cgn_map_request *request)
-{
-	if (request->nonce_policy == CGN_NONCE_OFF)
-		return true;
-	if (request->nonce_policy == CGN_NONCE_SAME_SOURCE && client_is_same(explicit_mapping, request))
-		return true;
-	return nonce_is_same(explicit_mapping, request);
-}
-
-/* With PREFER_FAILURE nothing but the suggested endpoint will do; parts that were not suggested are free. */
+/* With PREFER_FAILURE nothing but the suggested endpoint will do; parts that were not suggested are free. A PEER takes what exists,
+ * whatever was suggested (RFC 6887 section 12.3). */
 static __always_inline bool suggestion_is_met(const struct cgn_map_request *request, const struct cgn_external *external)
 {
 	__u32 address = load_u32(request->suggested.addr4);
 
 	if (!(request->flags & (CGN_PREFER_FAILURE | CGN_RESTORE)))
 		return true;
+	if (request->origin == CGN_PEER && !(request->flags & CGN_RESTORE))
+		return true;
 	return (!address || address == load_u32(external->addr4)) &&
 	       (!request->suggested.port || request->suggested.port == external->port);
 }
 
-/* Renewal: endpoint stays, lifetime is set anew, the client's address is remembered. */
-__noinline int control_renew(struct cgn_map_request *request, struct cgn_explicit_key *key)
+/* A part that stands in `explicit` joins the mapping of its endpoint, whoever made that: the external endpoint stays, the rest goes
+ * on beside it (RFC 6887 sections 11.3, 12.3). CGN_NOT_FOUND: there is no such mapping. */
+__noinline int control_join(struct cgn_map_request *request, struct cgn_explicit_key *key)
 {
-	struct cgn_settings *settings = map_settings();
+	struct explicit_sum sum = {};
 	struct cgn_mapping seen, *mapping;
-	struct cgn_explicit *known;
-	__u32 now_s = clock_now_s();
+	int status;
 
-	if (!request || !key || !settings)
-		return CGN_BUSY;
-	known = bpf_map_lookup_elem(&explicit, key);
-	if (!known)
-		return CGN_BUSY;
-	if (!nonce_permits(known, request)) {
-		request->lifetime_s = remaining_s(known->expires_s, now_s);
-		return CGN_NONCE_MISMATCH;
-	}
-	mapping = map_mapping(&request->internal);
-	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
-		return CGN_BUSY;
-	if (!(seen.state.flags & request->origin))
-		return CGN_BUSY;	/* the reaper took the flag, and is about to take the nonce */
-	if (seen.state.flags & CGN_DYING || known->slot != seen.slot || known->generation != seen.state.generation)
-		return CGN_BUSY;
-	if (!suggestion_is_met(request, &seen.external))
-		return CGN_CANNOT_PROVIDE;
-	seen.expires_s = now_s + request->lifetime_s;
-	mapping->expires_s = seen.expires_s;
-	if (!mapping_change_flags(mapping, seen.state, CGN_MAP, 0))
-		return CGN_BUSY;
-	known->expires_s = seen.expires_s;
-	__builtin_memcpy(known->client6, request->client6, sizeof(known->client6));
-	known->client_port = request->client_port;
-	slot_update(seen.slot, seen.state.generation, mapping_reap_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
-	request->external = seen.external;
-	request->created = 0;
-	return CGN_OK;
-}
-
-static __always_inline void explicit_place(struct cgn_explicit_key *key, __u32 slot, __u16 generation)
-{
-	struct cgn_explicit *entry = bpf_map_lookup_elem(&explicit, key);
-
-	if (!entry)
-		return;
-	entry->generation = generation;
-	cgn_barrier();
-	entry->slot = slot;
-}
-
-/* MAP for an endpoint that packets mapped already: the flag and a lifetime join it, the external endpoint stays.
- * CGN_NOT_FOUND: there is no such mapping. */
-__noinline int control_adopt(struct cgn_map_request *request, struct cgn_explicit_key *key)
-{
-	struct cgn_settings *settings = map_settings();
-	struct cgn_mapping seen, *mapping;
-
-	if (!request || !key || !settings)
+	if (!request || !key)
 		return CGN_BUSY;
 	mapping = map_mapping(&request->internal);
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
@@ -120,17 +36,63 @@ __noinline int control_adopt(struct cgn_map_request *request, struct cgn_explici
 		return CGN_BUSY;
 	if (!suggestion_is_met(request, &seen.external))
 		return CGN_CANNOT_PROVIDE;
-	seen.expires_s = clock_now_s() + request->lifetime_s;
-	mapping->expires_s = seen.expires_s;	/* before the flag: nobody may see MAP with an old expiry */
-	if (!mapping_change_flags(mapping, seen.state, CGN_MAP, CGN_IMPLICIT))
-		return CGN_BUSY;
-	seen.state.flags = (seen.state.flags & (__u16)~CGN_IMPLICIT) | CGN_MAP;
-	mapping_mark_explicit(seen.slot, true);
-	if (!mapping_is_published(&seen))	/* ended already; nobody but requests sets that bit, and they come one by one */
-		mapping_mark_explicit(seen.slot, false);
-	slot_update(seen.slot, seen.state.generation, mapping_reap_s(settings, &seen), (__u8)(seen.state.flags & CGN_ORIGINS));
+	sum.internal = request->internal;
+	sum.now_s = clock_now_s();
+	sum.peers = seen.peers | (request->origin == CGN_PEER ? 1u << (key->ordinal & (CGN_PEERS_MAX - 1)) : 0);
+	sum.parts = (seen.state.flags | request->origin) & (CGN_MAP | CGN_PEER);
+	explicit_add_up(&sum);
+	status = explicit_settle(&seen, &sum);
+	if (status != CGN_OK)
+		return status;
 	explicit_place(key, seen.slot, seen.state.generation);
+	explicit_forget_ended(&seen, &sum);
 	request->external = seen.external;
+	return CGN_OK;
+}
+
+/* Does the part stand? The reaper takes the flag first, then the element with the nonce. */
+static __always_inline bool part_stands(const struct cgn_map_request *request, const struct cgn_explicit_key *key)
+{
+	const struct cgn_mapping *mapping = map_mapping(&request->internal);
+
+	if (!mapping || !(mapping->state.flags & request->origin))
+		return false;
+	return request->origin != CGN_PEER || mapping->peers >> (key->ordinal & (CGN_PEERS_MAX - 1)) & 1;
+}
+
+/* Renewal: endpoint stays, lifetime is set anew, the client's address is remembered. A PEER never shortens (section 12.3). */
+__noinline int control_renew(struct cgn_map_request *request, struct cgn_explicit_key *key)
+{
+	__u32 now_s = clock_now_s(), before_s, until_s;
+	struct cgn_explicit *known;
+	int status;
+
+	if (!request || !key)
+		return CGN_BUSY;
+	known = bpf_map_lookup_elem(&explicit, key);
+	if (!known)
+		return CGN_BUSY;
+	if (!nonce_permits(known, request, now_s)) {
+		request->lifetime_s = remaining_s(known->expires_s, now_s);
+		return CGN_NONCE_MISMATCH;
+	}
+	if (!part_stands(request, key))
+		return CGN_BUSY;
+	before_s = known->expires_s;
+	until_s = now_s + request->lifetime_s;
+	if (request->origin != CGN_PEER || until_s > before_s)
+		known->expires_s = until_s;	/* before the flag flips: a reaper that read the old one must fail */
+	status = control_join(request, key);
+	if (status != CGN_OK) {
+		if (bpf_map_lookup_elem(&explicit, key) == known)
+			known->expires_s = before_s;
+		return status == CGN_NOT_FOUND ? CGN_BUSY : status;
+	}
+	if (before_s < now_s)	/* it was over: a new owner */
+		__builtin_memcpy(known->nonce, request->nonce, sizeof(known->nonce));
+	__builtin_memcpy(known->client6, request->client6, sizeof(known->client6));
+	known->client_port = request->client_port;
+	request->created = 0;
 	return CGN_OK;
 }
 
@@ -179,60 +141,6 @@ __noinline int control_answer_static(struct cgn_map_request *request)
 	return CGN_OK;
 }
 
-/* Enters nonce, client and expiry; the place follows when it is known. */
-__noinline int explicit_enter(struct cgn_map_request *request, struct cgn_explicit_key *key)
-{
-	struct cgn_explicit entry = {};
-	__u32 now_s = clock_now_s();
-
-	if (!request || !key)
-		return CGN_BUSY;
-	__builtin_memcpy(entry.nonce, request->nonce, sizeof(entry.nonce));
-	__builtin_memcpy(entry.client6, request->client6, sizeof(entry.client6));
-	entry.client_port = request->client_port;
-	entry.created_s = now_s;
-	entry.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : now_s + request->lifetime_s;
-	entry.slot = PORT_NONE;
-	return bpf_map_update_elem(&explicit, key, &entry, BPF_NOEXIST) ? CGN_TABLE_FULL : CGN_OK;
-}
-
-/* One more explicit mapping against the subscriber's quota. */
-__noinline int explicit_admit(struct cgn_map_request *request)
-{
-	struct cgn_subscriber *subscriber;
-	struct cgn_subscriber_key key;
-	int status;
-
-	if (!request)
-		return CGN_BUSY;
-	subscriber_from_internal(&key, &request->internal);
-	status = subscriber_apply_rule(&key);
-	if (status != CGN_OK)
-		return status;
-	subscriber = subscriber_get(&key, &status);
-	if (!subscriber)
-		return status;
-	if (request->flags & CGN_RESTORE) {
-		__sync_fetch_and_add(&subscriber->explicit_used, 1);
-		return CGN_OK;
-	}
-	if (subscriber_take_explicit(subscriber))
-		return CGN_OK;
-	__sync_fetch_and_add(&subscriber->refused_quota, 1);
-	return CGN_QUOTA;
-}
-
-static __always_inline void explicit_dismiss(const struct cgn_internal *internal)
-{
-	struct cgn_subscriber_key key;
-	struct cgn_subscriber *subscriber;
-
-	subscriber_from_internal(&key, internal);
-	subscriber = map_subscriber(&key);
-	if (subscriber)
-		subscriber_give_explicit(subscriber);
-}
-
 /* Creation: quota, then nonce and expiry, then the mapping; taken back in reverse if no port is to be had. */
 static __always_inline int control_add(struct cgn_map_request *request, struct cgn_explicit_key *key)
 {
@@ -247,7 +155,7 @@ static __always_inline int control_add(struct cgn_map_request *request, struct c
 	}
 	status = explicit_enter(request, key);
 	if (status == CGN_OK) {
-		status = control_adopt(request, key);
+		status = control_join(request, key);
 		if (status == CGN_NOT_FOUND)
 			status = control_create(request, key);
 		if (status != CGN_OK)
@@ -279,71 +187,41 @@ static __always_inline int control_map_request(struct cgn_map_request *request)
 	return control_add(request, &key);
 }
 
-/* What ends with the explicit part: the mapping, or only its flag if packets keep it alive (RFC 6887 section 15).
- * CGN_OK with *ret_remaining_s, 0 if nothing remains; CGN_BUSY: changed meanwhile, nothing done. */
-static __always_inline int explicit_end(struct cgn_mapping *mapping, const struct cgn_internal *internal,
-					struct cgn_mapping *seen, __u32 now_s, __u32 *ret_remaining_s)
-{
-	struct cgn_settings *settings = map_settings();
-	__u32 idle_until_s;
-	__u16 flags;
-
-	if (!settings)
-		return CGN_BUSY;
-	idle_until_s = seen->state.last_outbound_s ? mapping_idle_over_s(settings, seen) : 0;
-	if (idle_until_s <= now_s || seen->state.flags & CGN_STATIC) {
-		*ret_remaining_s = 0;
-		return mapping_end(mapping, internal, seen);
-	}
-	flags = (seen->state.flags & (__u16)~CGN_EXPLICIT) | CGN_IMPLICIT;
-	if (!mapping_change_flags(mapping, seen->state, CGN_IMPLICIT, CGN_EXPLICIT))
-		return CGN_BUSY;
-	mapping->expires_s = 0;
-	mapping_mark_explicit(seen->slot, false);
-	slot_update(seen->slot, seen->state.generation, idle_until_s, (__u8)(flags & CGN_ORIGINS));
-	*ret_remaining_s = idle_until_s - now_s > 1 ? idle_until_s - now_s - 1 : 1;
-	return CGN_OK;
-}
-
-static __always_inline void explicit_forget(struct cgn_explicit_key *key)
-{
-	bpf_map_delete_elem(&descriptions, key);
-	if (!bpf_map_delete_elem(&explicit, key) && key->opcode != CGN_STATIC)
-		explicit_dismiss(&key->internal);
-}
-
 __noinline int control_delete_request(struct cgn_map_request *request)
 {
+	struct explicit_sum sum = {};
 	struct cgn_explicit_key key;
 	struct cgn_mapping seen;
 	struct cgn_mapping *mapping;
 	struct cgn_explicit *known;
-	__u32 now_s = clock_now_s(), remaining = 0;
 	int status;
 
-	if (!request)
+	if (!request || (request->origin != CGN_MAP && request->origin != CGN_STATIC))
 		return CGN_BAD_REQUEST;
 	explicit_key(&key, &request->internal, request->origin);
 	known = bpf_map_lookup_elem(&explicit, &key);
 	if (!known)
 		return map_mapping(&request->internal) ? CGN_NOT_ALLOWED : CGN_NOT_FOUND;
-	if (request->origin != CGN_STATIC && !nonce_permits(known, request)) {
-		request->lifetime_s = remaining_s(known->expires_s, now_s);
+	if (request->origin != CGN_STATIC && !nonce_permits(known, request, clock_now_s())) {
+		request->lifetime_s = remaining_s(known->expires_s, clock_now_s());
 		return CGN_NONCE_MISMATCH;
 	}
 	mapping = map_mapping(&request->internal);
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
 		return CGN_BUSY;
 	if (!(seen.state.flags & request->origin))
-		return CGN_BUSY;	/* as in control_renew() */
+		return CGN_BUSY;	/* as in part_stands() */
 	if (known->slot != seen.slot || known->generation != seen.state.generation)
 		return CGN_BUSY;
 	request->external = seen.external;
-	status = explicit_end(mapping, &request->internal, &seen, now_s, &remaining);
+	explicit_sum_of(&sum, &request->internal, &seen, CGN_MAP);
+	status = explicit_settle(&seen, &sum);
 	if (status != CGN_OK)
 		return status;
-	explicit_forget(&key);
-	request->lifetime_s = remaining;
+	explicit_forget_ended(&seen, &sum);
+	if (request->origin == CGN_STATIC)
+		explicit_forget(&key);
+	request->lifetime_s = sum.remaining_s;
 	return CGN_OK;
 }
 
@@ -355,35 +233,41 @@ __noinline int reap_slot(__u32 slot_index)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_slot *slot = map_slot(slot_index);
-	struct cgn_explicit_key key;
+	struct explicit_sum sum = {};
+	struct cgn_internal internal;
 	struct cgn_mapping seen;
 	struct cgn_mapping *mapping;
 	union cgn_slot_word word;
-	__u32 now_s = clock_now_s(), deadline_s, remaining;
+	__u32 deadline_s;
 
 	if (!settings || !slot)
 		return REAP_KEPT;
 	word.word = cgn_read_once(slot->state.word);
 	if (word.state != CGN_SLOT_LIVE)
 		return REAP_KEPT;
-	explicit_key(&key, &slot->internal, CGN_MAP);
-	mapping = map_mapping(&key.internal);
-	if (!mapping || !mapping_copy(mapping, &key.internal, &seen))
+	internal = slot->internal;
+	mapping = map_mapping(&internal);
+	if (!mapping || !mapping_copy(mapping, &internal, &seen))
 		return REAP_BUSY;
 	if (seen.slot != slot_index || seen.state.generation != word.generation || seen.state.flags & CGN_DYING)
 		return REAP_BUSY;
-	deadline_s = mapping_reap_s(settings, &seen);
-	if (seen.state.flags & CGN_MAP && deadline_s <= now_s) {
-		if (explicit_end(mapping, &key.internal, &seen, now_s, &remaining) != CGN_OK)
+	if (seen.state.flags & (CGN_MAP | CGN_PEER)) {
+		explicit_sum_of(&sum, &internal, &seen, 0);
+		if (sum.parts == (seen.state.flags & (CGN_MAP | CGN_PEER)) && sum.peers == seen.peers) {
+			slot_move_deadline(slot, word, sum.due_s);
+			return REAP_KEPT;
+		}
+		if (explicit_settle(&seen, &sum) != CGN_OK)
 			return REAP_BUSY;
-		explicit_forget(&key);
-		return remaining ? REAP_DEMOTED : REAP_DELETED;
+		explicit_forget_ended(&seen, &sum);
+		return sum.remaining_s ? REAP_DEMOTED : REAP_DELETED;
 	}
-	if (deadline_s > now_s) {
+	deadline_s = mapping_reap_s(settings, &seen);
+	if (deadline_s > clock_now_s()) {
 		slot_move_deadline(slot, word, deadline_s);
 		return REAP_KEPT;
 	}
-	return mapping_end(mapping, &key.internal, &seen) == CGN_OK ? REAP_DELETED : REAP_BUSY;
+	return mapping_end(mapping, &internal, &seen) == CGN_OK ? REAP_DELETED : REAP_BUSY;
 }
 
 static long reap_step(__u32 step, struct cgn_reap_request *request)

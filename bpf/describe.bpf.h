@@ -39,7 +39,7 @@ __noinline int pair(struct cgn_pair_request *request)
 	if (!subscriber)
 		return status;
 	if (!subscriber_has_blocks(subscriber)) {
-		status = subscriber_add_block(&key);
+		status = subscriber_add_block(&key, 0);
 		if (status != CGN_OK)
 			return status;
 	}

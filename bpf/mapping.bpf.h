@@ -51,8 +51,8 @@ static __always_inline bool block_is_permitted(const struct cgn_subscriber *subs
 	return pool->state == CGN_POOL_ACTIVE && subscriber_may_have_block(subscriber) && (!paired || paired == address + 1);
 }
 
-/* The suggested external endpoint, if it is free and inside policy: one of the owner's blocks, or a block he may still claim. */
-__noinline int mapping_claim_suggested(struct cgn_new *wanted)
+/* The suggested port of an address, if it is free and inside policy: in one of the owner's blocks, or a block he may still claim. */
+__noinline int mapping_claim_at(struct cgn_new *wanted, __u32 address)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_subscriber *subscriber = NULL;
@@ -60,16 +60,15 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 	struct cgn_block *block;
 	struct cgn_pool *pool;
 	struct cgn_slot *slot;
-	int address, index;
 	__u32 number, offset;
+	int index;
 
 	if (!wanted || !settings)
 		return CGN_BAD_REQUEST;
 	index = protocol_index(wanted->internal.protocol);
-	address = address_index(settings, bpf_ntohl(load_u32(wanted->suggested.addr4)));
-	if (index < 0 || address < 0)
+	if (index < 0)
 		return CGN_CANNOT_PROVIDE;
-	pool = map_pool((__u32)address);
+	pool = map_pool(address);
 	if (!pool || wanted->suggested.port < pool->first_port)
 		return CGN_CANNOT_PROVIDE;
 	number = (wanted->suggested.port - pool->first_port) >> (pool->block_shift & 15);
@@ -78,9 +77,9 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 	if (port_forbidden((__u32)index, wanted->suggested.port & ~63u) & 1ull << (wanted->suggested.port & 63))
 		return CGN_CANNOT_PROVIDE;
 	mapping_owner(wanted, &search.owner);
-	search.address = (__u32)address;
+	search.address = address;
 	search.now_s = clock_now_s();
-	search.rest_s = wanted->restore ? 0 : settings->rest_s;
+	search.rest_s = wanted->restore || wanted->origin & CGN_STATIC ? 0 : settings->rest_s;	/* the operator knows what he does */
 	slot = map_slot(CGN_SLOT(address, index, wanted->suggested.port));
 	block = map_block(pool->first_block + number);
 	if (!slot || !block || slot_is_resting(slot, &wanted->internal, search.now_s, search.rest_s))
@@ -90,14 +89,14 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 			subscriber = map_subscriber(&search.owner);
 			if (!subscriber)
 				return CGN_CANNOT_PROVIDE;
-			if (!wanted->restore && !block_is_permitted(subscriber, pool, (__u32)address))
+			if (!wanted->restore && !block_is_permitted(subscriber, pool, address))
 				return CGN_CANNOT_PROVIDE;
 		}
 		if (!block_claim(&search, pool, number))
 			return CGN_CANNOT_PROVIDE;
 		if (!subscriber) {
 			block_open(block);
-		} else if (!subscriber_pair(subscriber, (__u32)address) && !wanted->restore) {
+		} else if (!subscriber_pair(subscriber, address) && !wanted->restore) {
 			block_free(block, search.found, pool, search.now_s);
 			return CGN_CANNOT_PROVIDE;
 		} else if (!block_enter(subscriber, search.found, wanted->restore ? CGN_SUBSCRIBER_BLOCKS_MAX : subscriber->blocks_limit,
@@ -110,6 +109,34 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted)
 		return CGN_CANNOT_PROVIDE;
 	wanted->slot = CGN_SLOT(address, index, wanted->suggested.port);
 	return CGN_OK;
+}
+
+#define SUGGESTED_ADDRESSES 4
+
+/* The suggested external endpoint. Without an address the port is wanted at the subscriber's own, or, if he has none yet, at one
+ * of a few by chance. */
+__noinline int mapping_claim_suggested(struct cgn_new *wanted)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_subscriber *subscriber;
+	struct cgn_subscriber_key owner;
+	int address, i;
+
+	if (!wanted || !settings || !settings->address_count)
+		return CGN_BAD_REQUEST;
+	if (load_u32(wanted->suggested.addr4)) {
+		address = address_index(settings, bpf_ntohl(load_u32(wanted->suggested.addr4)));
+		return address < 0 ? CGN_CANNOT_PROVIDE : mapping_claim_at(wanted, (__u32)address);
+	}
+	mapping_owner(wanted, &owner);
+	subscriber = map_subscriber(&owner);
+	if (!subscriber)
+		return CGN_CANNOT_PROVIDE;
+	for (i = 0; i < SUGGESTED_ADDRESSES && !cgn_read_once(subscriber->address); i++)
+		if (mapping_claim_at(wanted, bpf_get_prandom_u32() % settings->address_count) == CGN_OK)
+			return CGN_OK;
+	address = (int)cgn_read_once(subscriber->address) - 1;
+	return address < 0 ? CGN_CANNOT_PROVIDE : mapping_claim_at(wanted, (__u32)address);
 }
 
 /* Any free port of the blocks that the subscriber has. */
@@ -252,7 +279,9 @@ __noinline int mapping_enter(struct cgn_new *new)
 	mapping.synced_s = mapping.created_s;
 	mapping.state.generation = new->generation;
 	mapping.state.flags = new->origin;
-	mapping.state.last_outbound_s = new->origin & CGN_IMPLICIT ? mapping.created_s : 0;
+	/* RFC 6887 section 12.3: a mapping made by PEER is one made by a packet, but for its lifetime */
+	mapping.state.last_outbound_s = new->origin & (CGN_IMPLICIT | CGN_PEER) ? mapping.created_s : 0;
+	mapping.peers = new->origin & CGN_PEER ? 1 : 0;
 	mapping.expires_s = new->expires_s;
 	new->external = mapping.external;
 	error = bpf_map_update_elem(&mappings, &new->internal, &mapping, BPF_NOEXIST);
@@ -268,9 +297,19 @@ __noinline int mapping_enter(struct cgn_new *new)
 	return mapping_use_winner(new) ? CGN_OK : CGN_BUSY;
 }
 
+/* The suggested address: its index in `pools` plus 1, 0 = no wish or none of ours. */
+static __always_inline __u32 mapping_wished_address(const struct cgn_new *new)
+{
+	const struct cgn_settings *settings = map_settings();
+	int address = settings ? address_index(settings, bpf_ntohl(load_u32(new->suggested.addr4))) : -1;
+
+	return address < 0 ? 0 : (__u32)address + 1;
+}
+
 /* Claims a port for the subscriber, with a further block if need be. */
 static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscriber_key *key)
 {
+	__u32 wish = 0;
 	int status, grown;
 
 	if (new->suggested.port) {
@@ -280,13 +319,24 @@ static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscri
 		if (new->prefer_failure || new->restore || new->origin & CGN_STATIC)
 			return CGN_CANNOT_PROVIDE;
 	}
+	if (load_u32(new->suggested.addr4)) {
+		wish = mapping_wished_address(new);
+		if (!wish && new->prefer_failure)
+			return CGN_CANNOT_PROVIDE;
+	}
 	status = mapping_claim_any(new);
-	if (status != CGN_EXHAUSTED)
-		return status;
-	grown = subscriber_add_block(key);
-	/* also when there was no further block: a loser of a race may have given a bit back meanwhile */
-	status = mapping_claim_any(new);
-	return status == CGN_EXHAUSTED && grown != CGN_OK ? grown : status;
+	if (status == CGN_EXHAUSTED) {
+		grown = subscriber_add_block(key, wish);
+		/* also when there was no further block: a loser of a race may have given a bit back meanwhile */
+		status = mapping_claim_any(new);
+		if (status == CGN_EXHAUSTED && grown != CGN_OK)
+			status = grown;
+	}
+	if (status == CGN_OK && new->prefer_failure && wish && CGN_SLOT_ADDRESS(new->slot) != wish - 1) {
+		mapping_release_port(new->slot);
+		return CGN_CANNOT_PROVIDE;
+	}
+	return status;
 }
 
 /* A new mapping, or the one that another CPU made meanwhile (`existed`). On any status but CGN_OK nothing changed. */

@@ -325,8 +325,9 @@ static __always_inline bool subscriber_may_have_block(const struct cgn_subscribe
 	return false;
 }
 
-/* One more block for the subscriber. CGN_OK; CGN_QUOTA: it has all it may; CGN_EXHAUSTED: no free block. */
-__noinline int subscriber_add_block(struct cgn_subscriber_key *key)
+/* One more block for the subscriber; `wish` is an address's index plus 1, or 0, and decides only where he is paired with none yet.
+ * CGN_OK; CGN_QUOTA: it has all it may; CGN_EXHAUSTED: no free block. */
+__noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 {
 	struct cgn_subscriber *subscriber;
 	struct cgn_block *block;
@@ -348,6 +349,8 @@ __noinline int subscriber_add_block(struct cgn_subscriber_key *key)
 		if (found == PORT_NONE && !subscriber_has_blocks(subscriber))
 			__sync_val_compare_and_swap(&subscriber->address, paired, 0);
 	}
+	if (found == PORT_NONE && wish && !cgn_read_once(subscriber->address))
+		found = (__u32)block_search_address(key, wish - 1);
 	if (found == PORT_NONE && !cgn_read_once(subscriber->address))
 		found = (__u32)block_search_any(key);
 	block = found == PORT_NONE ? NULL : map_block(found);

@@ -10,6 +10,7 @@
 #include "icmp.bpf.h"
 #include "fragment.bpf.h"
 #include "control.bpf.h"
+#include "control_peer.bpf.h"
 #include "describe.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -220,6 +221,16 @@ int control_map(struct cgn_map_request *ctx)
 	struct cgn_map_request request = *ctx;
 
 	request.status = (__u32)control_map_request(&request);
+	*ctx = request;
+	return 0;
+}
+
+SEC("syscall")
+int control_peer(struct cgn_map_request *ctx)
+{
+	struct cgn_map_request request = *ctx;
+
+	request.status = (__u32)control_peer_request(&request);
 	*ctx = request;
 	return 0;
 }

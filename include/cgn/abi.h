@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 3	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 4	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -63,6 +63,7 @@ enum cgn_mapping_flag {		/* origin flags may stand together (RFC 6887 section 16
 	CGN_RENEWED = 1 << 7,	/* flips with every renewal, so that a compare-and-swap of `word` sees it */
 	CGN_EXPLICIT = CGN_MAP | CGN_PEER | CGN_STATIC,
 	CGN_ORIGINS = CGN_EXPLICIT | CGN_IMPLICIT,
+	CGN_SLOT_FLAGS = CGN_ORIGINS | CGN_FILTERED,	/* those that stand in the slot too */
 };
 
 enum cgn_tcp_flag {		/* what was seen of one TCP connection */
@@ -100,10 +101,10 @@ struct cgn_mapping {
 	__u32 slot;			/* index in `ports` */
 	struct cgn_external external;
 	union cgn_mapping_word state;
-	__u32 expires_s;		/* end of the explicit lifetime; 0 if there is none, CGN_FOREVER if static */
+	__u32 expires_s;		/* end of the last of its explicit parts; 0 if there is none, CGN_FOREVER if static */
 	__u32 synced_s;			/* when the slot's deadline was last written from here */
 	__u32 created_s;
-	__u32 reserved;
+	__u32 peers;			/* bit n: `explicit` has a PEER with ordinal n */
 	struct cgn_remote remote[2];	/* TCP only */
 };
 CGN_ASSERT_SIZE(struct cgn_mapping, 56);
@@ -118,7 +119,8 @@ enum cgn_slot_state {
 
 union cgn_slot_word {
 	struct {
-		__u32 deadline_s;	/* live: not before this second can it end (lags behind packets by CGN_SLOT_SYNC_S) */
+		__u32 deadline_s;	/* live: not before this second can it, or one of its explicit parts, end (lags behind packets
+					 * by CGN_SLOT_SYNC_S) */
 		__u16 generation;
 		__u8 flags;		/* origin flags, CGN_FILTERED */
 		__u8 state;		/* cgn_slot_state */
@@ -154,7 +156,7 @@ struct cgn_subscriber {
 	__u32 address;		/* paired external address (RFC 6888 REQ-2): its index in `pools` plus 1, 0 = none yet */
 	__u32 blocks_limit;
 	__u32 explicit_limit;
-	__u32 explicit_used;	/* explicit mappings */
+	__u32 explicit_used;	/* explicit mappings: each MAP and each PEER counts */
 	__u32 used[CGN_PROTOCOLS];	/* mappings */
 	__u32 port_limit;	/* mappings per protocol: blocks_limit times the block size of the paired address */
 	__u32 block[CGN_SUBSCRIBER_BLOCKS_MAX];	/* index in `blocks` plus 1, 0 = none */
@@ -205,14 +207,15 @@ CGN_ASSERT_SIZE(struct cgn_pool, 32 + CGN_POOL_WORDS * 8);
 
 /* ---- explicit mappings ---- */
 
+/* One explicit part of a mapping: it has at most one MAP, and a PEER for each of CGN_PEERS_MAX remote peers at most, each with its
+ * own nonce and end. Which ordinals are in use stands in cgn_mapping.peers: so the PEERs of a mapping are found without a search. */
 struct cgn_explicit_key {
 	struct cgn_internal internal;
-	__u8 remote6[16];	/* PEER only (IPv4-mapped), else zero */
-	__u16 remote_port;	/* PEER only */
 	__u8 opcode;		/* CGN_MAP, CGN_PEER or CGN_STATIC */
-	__u8 reserved[5];
+	__u8 ordinal;		/* PEER: 0 to CGN_PEERS_MAX - 1, else 0 */
+	__u8 reserved[6];
 };
-CGN_ASSERT_SIZE(struct cgn_explicit_key, 48);
+CGN_ASSERT_SIZE(struct cgn_explicit_key, 32);
 
 struct cgn_explicit {
 	__u8 nonce[CGN_NONCE_LEN] __attribute__((aligned(4)));
@@ -222,9 +225,31 @@ struct cgn_explicit {
 	__u16 generation;	/* of the mapping it stands for */
 	__u32 slot;
 	__u32 created_s;
-	__u32 reserved;
+	__u8 remote6[16];	/* PEER: the remote peer (IPv4-mapped), else zero */
+	__u16 remote_port;	/* PEER */
+	__u16 set_first;	/* PORT_SET: first internal port of its set (RFC 7753) */
+	__u16 set_size;		/* PORT_SET: ports of its set; 0: none */
+	__u16 reserved;
 };
-CGN_ASSERT_SIZE(struct cgn_explicit, 48);
+CGN_ASSERT_SIZE(struct cgn_explicit, 68);
+
+/* One FILTER of a MAP mapping (RFC 6887 section 13.3). */
+struct cgn_filter {
+	__u8 remote6[16] __attribute__((aligned(4)));	/* IPv4-mapped; bits beyond the prefix are zero */
+	__u16 remote_port;	/* 0: all */
+	__u8 prefix_length;	/* 96 to 128 */
+	__u8 reserved;
+};
+CGN_ASSERT_SIZE(struct cgn_filter, 20);
+
+/* Value of `filters`: all of one mapping, replaced as one. A remote peer is permitted if any filter has it. */
+struct cgn_filters {
+	__u32 tag;		/* cgn_tag() of the key */
+	__u32 version;		/* changes with every replacement */
+	__u32 count;
+	struct cgn_filter filter[CGN_FILTERS_MAX];
+};
+CGN_ASSERT_SIZE(struct cgn_filters, 12 + CGN_FILTERS_MAX * 20);
 
 /* Value of `descriptions`: what the client calls its explicit mapping (RFC 7220). UTF-8, no NUL at its end. */
 struct cgn_description {
@@ -365,6 +390,7 @@ enum cgn_status {		/* result of a control program; not a verdict, not a PCP resu
 	CGN_CANNOT_PROVIDE,	/* PREFER_FAILURE, and the suggested endpoint is not to be had */
 	CGN_BUSY,		/* lost a race too often: try again */
 	CGN_BAD_REQUEST,	/* protocol without mapping, index out of range */
+	CGN_FILTERS_EXCEEDED,	/* more filters than filter_limit */
 	CGN_STATUS_COUNT,
 };
 
@@ -373,10 +399,12 @@ enum cgn_nonce_policy { CGN_NONCE_STRICT, CGN_NONCE_SAME_SOURCE, CGN_NONCE_OFF }
 enum cgn_request_flag {
 	CGN_PREFER_FAILURE = 1 << 0,
 	CGN_RESTORE = 1 << 1,	/* was granted before a reboot: the suggested endpoint or nothing, whatever rest times and quotas say */
+	CGN_CLEAR_FILTERS = 1 << 2,	/* before those of this request are added */
+	CGN_KEEP_PARITY = 1 << 3,	/* PORT_SET: first external port as odd or even as the first internal one */
 };
 
-/* In and out of control_map() and control_delete(). `out` fields are defined for CGN_OK only, except where said. */
-/* Control programs read and write their request as the context of BPF_PROG_RUN. */
+/* Control programs read and write their request as the context of BPF_PROG_RUN; this is that of control_map(), control_peer(),
+ * control_set() and control_delete(). `out` fields are defined for CGN_OK only, except where said. */
 struct cgn_map_request {
 	struct cgn_internal internal;
 	struct cgn_external suggested;	/* address 0.0.0.0 or port 0: no wish */
@@ -384,21 +412,27 @@ struct cgn_map_request {
 	__u32 lifetime_s;		/* in: granted; out: remaining. With CGN_NONCE_MISMATCH: remaining of the other's */
 	__u8 client6[16];
 	__u16 client_port;
-	__u8 origin;			/* CGN_MAP or CGN_STATIC */
+	__u8 origin;			/* CGN_MAP, CGN_PEER or CGN_STATIC */
 	__u8 nonce_policy;		/* cgn_nonce_policy */
 	__u32 flags;			/* cgn_request_flag */
 	__u32 status;			/* out: cgn_status */
 	struct cgn_external external;	/* out: assigned */
 	__u32 created;			/* out: 1 = a new explicit mapping, 0 = renewed */
+	__u8 remote6[16];		/* PEER: IPv4-mapped, else zero */
+	__u16 remote_port;		/* PEER */
+	__u8 filter_count;		/* MAP: so many stand in map `filter_batch` */
+	__u8 filter_limit;		/* MAP: most that a mapping may have, at most CGN_FILTERS_MAX */
+	__u16 set_size;			/* MAP in: ports wanted, 0 or 1 = no set; out: ports of the set, 0 = none */
+	__u16 set_first;		/* MAP out: first internal port of the set */
 };
-CGN_ASSERT_SIZE(struct cgn_map_request, 88);
+CGN_ASSERT_SIZE(struct cgn_map_request, 112);
 
 /* In and out of control_reap(): `count` slots stand in map `batch`. */
 struct cgn_reap_request {
 	__u32 count;			/* at most CGN_BATCH_MAX */
 	__u32 deleted;			/* out: mappings deleted */
 	__u32 kept;			/* out: alive after all, their slots' deadlines corrected */
-	__u32 demoted;			/* out: explicit lifetime ended, lives on as implicit */
+	__u32 demoted;			/* out: explicit lifetime ended, lives on by a longer one or as implicit */
 	__u32 busy;			/* out: try again */
 	__u32 reserved;
 };

@@ -42,6 +42,9 @@
 #define CGN_NONCE_LEN		12
 #define CGN_DESCRIPTION_MAX	254	/* bytes; RFC 7220 section 3 asks for 128 */
 
+#define CGN_PEERS_MAX		16	/* PEERs of one mapping, each for another remote peer */
+#define CGN_FILTERS_MAX		32	/* FILTERs of one mapping; the configuration may allow fewer */
+
 #define CGN_FOREVER		0xffffffffu	/* an expiry that never comes: static mappings */
 
 #endif

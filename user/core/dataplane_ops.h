@@ -15,6 +15,9 @@ struct dataplane_ops {
 	/* Creates or renews one explicit mapping; request->status says what came of it (enum cgn_status).
 	 * On any status but CGN_OK nothing changed. Returns 0, or -errno if the data plane could not be asked. */
 	int (*map)(void *dataplane, struct cgn_map_request *request);
+	/* Creates, joins or extends a mapping for one remote peer (RFC 6887 section 12.3); never shortens it. lifetime_s 0 asks only:
+	 * CGN_OK with external endpoint and lifetime, or CGN_NOT_FOUND. Out, lifetime_s is that of the mapping. */
+	int (*peer)(void *dataplane, struct cgn_map_request *request);
 	/* Ends one explicit mapping. CGN_OK with lifetime_s = what remains by its traffic (RFC 6887 section 15), else 0;
 	 * CGN_NOT_FOUND if there is none (a success for PCP); CGN_NOT_ALLOWED for static, implicit and PEER; CGN_NONCE_MISMATCH. */
 	int (*delete)(void *dataplane, struct cgn_map_request *request);

@@ -76,6 +76,7 @@ bool dataplane_explicit_details(void *dp, const struct cgn_listed *listed, struc
 
 /* The control programs. Return 0 or -errno; what came of it stands in the request. */
 int dataplane_map(void *dp, struct cgn_map_request *request);
+int dataplane_peer(void *dp, struct cgn_map_request *request);
 int dataplane_delete(void *dp, struct cgn_map_request *request);
 int dataplane_describe(void *dp, struct cgn_describe_request *request);
 int dataplane_pair(void *dp, struct cgn_pair_request *request);

@@ -19,6 +19,11 @@ int dataplane_map(void *dp, struct cgn_map_request *request)
 	return run(dp, DP_CONTROL_MAP, request, sizeof(*request));
 }
 
+int dataplane_peer(void *dp, struct cgn_map_request *request)
+{
+	return run(dp, DP_CONTROL_PEER, request, sizeof(*request));
+}
+
 int dataplane_delete(void *dp, struct cgn_map_request *request)
 {
 	return run(dp, DP_CONTROL_DELETE, request, sizeof(*request));
@@ -121,6 +126,6 @@ static int list_internals(void *dp, const struct cgn_subscriber_key *subscriber,
 }
 
 const struct dataplane_ops dataplane_bpf_ops = {
-	.map = dataplane_map, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair, .find = find,
-	.list_internals = list_internals, .list = dataplane_list_explicit, .details = dataplane_explicit_details,
+	.map = dataplane_map, .peer = dataplane_peer, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair,
+	.find = find, .list_internals = list_internals, .list = dataplane_list_explicit, .details = dataplane_explicit_details,
 };

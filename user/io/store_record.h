@@ -18,8 +18,17 @@
 
 enum store_kind { STORE_GRANT = 1, STORE_DELETION = 2 };
 
+/* Whose grant it is. The maps number the PEERs of a mapping; here they have their names. */
+struct store_key {
+	struct cgn_internal internal;
+	uint8_t remote6[16];			/* PEER only, else zero */
+	uint16_t remote_port;			/* PEER only */
+	uint8_t opcode;				/* CGN_MAP, CGN_PEER or CGN_STATIC */
+	uint8_t reserved[5];
+};
+
 struct store_record {
-	struct cgn_explicit_key key;
+	struct store_key key;
 	enum store_kind kind;			/* a deletion has nothing but its key */
 	uint8_t nonce[CGN_NONCE_LEN];
 	uint64_t expires_s;			/* store time, see store.h */

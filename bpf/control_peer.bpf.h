@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* PEER (RFC 6887 section 12): a mapping towards one remote peer, as a packet would make it, with a lifetime of its own. Mapping is
+ * endpoint-independent: the PEERs of one internal endpoint share a mapping, also with a MAP. */
+#ifndef CGN_CONTROL_PEER_BPF_H
+#define CGN_CONTROL_PEER_BPF_H
+#include "control.bpf.h"
+
+#define PEER_NONE	0xffffffffu
+#define PEER_KNOWN	0x100u		/* beside the ordinal: there is a PEER for this remote peer */
+
+/* The ordinal of the PEER for the request's remote peer, or the first one unused of those that are left, or PEER_NONE. */
+__noinline int peer_find(struct cgn_map_request *request, __u32 peers)
+{
+	struct cgn_explicit_key key;
+	struct cgn_explicit *part;
+	__u32 ordinal, unused = PEER_NONE;
+
+	if (!request)
+		return (int)PEER_NONE;
+	explicit_key(&key, &request->internal, CGN_PEER);
+	for (ordinal = 0; ordinal < CGN_PEERS_MAX; ordinal++) {
+		if (!(peers >> ordinal & 1)) {
+			if (unused == PEER_NONE)
+				unused = ordinal;
+			continue;
+		}
+		key.ordinal = (__u8)ordinal;
+		part = bpf_map_lookup_elem(&explicit, &key);
+		if (part && part->remote_port == request->remote_port && words_are_same(part->remote6, request->remote6, 4))
+			return (int)(ordinal | PEER_KNOWN);
+	}
+	return (int)unused;
+}
+
+/* What stands: external endpoint, and what remains by parts and by traffic. */
+__noinline int peer_report(struct cgn_map_request *request)
+{
+	struct cgn_settings *settings = map_settings();
+	struct explicit_sum sum = {};
+	struct cgn_mapping seen, *mapping;
+
+	if (!request || !settings)
+		return CGN_BUSY;
+	mapping = map_mapping(&request->internal);
+	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
+		return CGN_BUSY;
+	explicit_sum_of(&sum, &request->internal, &seen, 0);
+	request->lifetime_s = explicit_remaining_s(settings, &seen, &sum);
+	request->external = seen.external;
+	return CGN_OK;
+}
+
+/* Creates, joins or renews; a lifetime of 0 has no part in this. */
+static __always_inline int peer_enter(struct cgn_map_request *request, struct cgn_explicit_key *key, __u32 found)
+{
+	int status;
+
+	if (found == PEER_NONE)
+		return CGN_QUOTA;
+	status = found & PEER_KNOWN ? control_renew(request, key) : control_add(request, key);
+	return status == CGN_OK ? peer_report(request) : status;
+}
+
+static __always_inline int control_peer_request(struct cgn_map_request *request)
+{
+	struct cgn_explicit_key key;
+	struct cgn_explicit *known;
+	struct cgn_mapping *mapping;
+	__u32 found;
+	int status;
+
+	if (!request || request->origin != CGN_PEER || !request->remote_port)
+		return CGN_BAD_REQUEST;
+	if (protocol_index(request->internal.protocol) < 0 || !request->internal.port)
+		return CGN_BAD_REQUEST;
+	status = control_answer_static(request);
+	if (status != CGN_NOT_FOUND)
+		return status;
+	mapping = map_mapping(&request->internal);
+	if (!mapping && !request->lifetime_s)
+		return CGN_NOT_FOUND;
+	found = (__u32)peer_find(request, mapping ? mapping->peers : 0);
+	explicit_key(&key, &request->internal, CGN_PEER);
+	key.ordinal = found & (CGN_PEERS_MAX - 1);
+	if (request->lifetime_s)
+		return peer_enter(request, &key, found);
+	known = found != PEER_NONE && found & PEER_KNOWN ? bpf_map_lookup_elem(&explicit, &key) : NULL;
+	if (known && !nonce_permits(known, request, clock_now_s())) {
+		request->lifetime_s = remaining_s(known->expires_s, clock_now_s());
+		return CGN_NONCE_MISMATCH;
+	}
+	request->created = 0;
+	return peer_report(request);
+}
+
+#endif

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The explicit parts of mappings in the kernel: MAP and PEER beside each other and beside traffic, each ending at its own time, with
+ * every place in quota, bitmap and table given back (RFC 6887 sections 11.3, 12.3, 15). */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+#include "frame.h"
+#include "plane.h"
+
+#define UDP 17
+#define TCP 6
+#define HOST "198.51.100.2"
+
+static const char config[] =
+	"pools:\n  - {name: main, addresses: [192.0.2.0/31], ports: 1024-2047, block-size: 64}\n"
+	"subscribers: {prefixes: [198.51.100.0/24], blocks: 2, explicit: 40, reserve: 8}\n"
+	"timeouts: {udp: 2, tcp-established: 3, tcp-transitory: 2, icmp: 1}\n"
+	"tables: {mappings: 4096, subscribers: 256}\n";
+
+static struct plane plane;
+
+static int up(void **state)
+{
+	(void)state;
+	plane_start(&plane, config);
+	return 0;
+}
+
+static int down(void **state)
+{
+	(void)state;
+	plane_stop(&plane);
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static struct cgn_map_request question(uint8_t origin, uint16_t port, uint32_t lifetime_s)
+{
+	struct cgn_map_request request = { .internal = plane_internal(UDP, HOST, port), .lifetime_s = lifetime_s, .origin = origin,
+		.nonce = { 1, 2, 3 } };
+
+	return request;
+}
+
+static struct cgn_map_request ask(int (*operation)(void *, struct cgn_map_request *), struct cgn_map_request request)
+{
+	assert_int_equal(operation(plane.dp, &request), 0);
+	return request;
+}
+
+static struct cgn_map_request map(uint16_t port, uint32_t lifetime_s)
+{
+	return ask(dataplane_map, question(CGN_MAP, port, lifetime_s));
+}
+
+static struct cgn_map_request delete(uint16_t port)
+{
+	return ask(dataplane_delete, question(CGN_MAP, port, 0));
+}
+
+static struct cgn_map_request peer_question(uint16_t port, uint16_t remote_port, uint32_t lifetime_s)
+{
+	static const uint8_t remote6[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 9 };
+	struct cgn_map_request request = question(CGN_PEER, port, lifetime_s);
+
+	memcpy(request.remote6, remote6, sizeof(remote6));
+	request.remote_port = remote_port;
+	return request;
+}
+
+static struct cgn_map_request peer(uint16_t port, uint16_t remote_port, uint32_t lifetime_s)
+{
+	return ask(dataplane_peer, peer_question(port, remote_port, lifetime_s));
+}
+
+/* ---- what stands ---- */
+
+static struct cgn_mapping mapping_of(uint16_t port)
+{
+	struct cgn_internal internal = plane_internal(UDP, HOST, port);
+	struct cgn_mapping mapping;
+
+	assert_true(dataplane_find_mapping(plane.dp, &internal, &mapping));
+	return mapping;
+}
+
+static bool mapping_is_there(uint16_t port)
+{
+	struct cgn_internal internal = plane_internal(UDP, HOST, port);
+	struct cgn_mapping mapping;
+
+	return dataplane_find_mapping(plane.dp, &internal, &mapping);
+}
+
+static unsigned origins_of(uint16_t port)
+{
+	struct cgn_mapping mapping = mapping_of(port);
+	struct cgn_slot slot;
+
+	assert_true(dataplane_read_slot(plane.dp, mapping.slot, &slot));
+	assert_int_equal(slot.state.flags & CGN_ORIGINS, mapping.state.flags & CGN_ORIGINS);
+	return mapping.state.flags & CGN_ORIGINS;
+}
+
+static struct cgn_subscriber subscriber(void)
+{
+	struct cgn_subscriber_key key = plane_subscriber(HOST);
+	struct cgn_subscriber found;
+
+	assert_true(dataplane_find_subscriber(plane.dp, &key, &found));
+	return found;
+}
+
+static unsigned listed(uint32_t origins)
+{
+	struct cgn_subscriber_key key = plane_subscriber(HOST);
+	uint32_t *slots;
+	int count = dataplane_list(plane.dp, &key, origins, &slots);
+
+	assert_true(count >= 0);
+	free(slots);
+	return (unsigned)count;
+}
+
+/* Runs the reaper over every slot that is due, as the daemon does once a second. */
+static void reap(void)
+{
+	uint32_t count, slot, due[CGN_BATCH_MAX], found = 0;
+	const struct cgn_slot *slots = dataplane_slots(plane.dp, &count);
+	struct cgn_reap_request request;
+
+	for (slot = 0; slot < count && found < CGN_BATCH_MAX; slot++)
+		if (slots[slot].state.state == CGN_SLOT_LIVE && slots[slot].state.deadline_s <= dataplane_now_s())
+			due[found++] = slot;
+	assert_int_equal(dataplane_reap(plane.dp, due, found, &request), 0);
+	assert_int_equal(request.busy, 0);
+}
+
+/* Reaps until `explicit_used` has come down to a number; fails if that takes longer than it may. */
+static void reap_until_used(uint32_t used, uint32_t seconds)
+{
+	uint32_t end_s = dataplane_now_s() + seconds + 3;
+
+	while (subscriber().explicit_used != used) {
+		assert_true(dataplane_now_s() <= end_s);
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+		reap();
+	}
+}
+
+static void send_out(uint16_t port)
+{
+	struct frame frame = { .source = HOST, .destination = "203.0.113.9", .protocol = UDP, .source_port = port, .destination_port = 53,
+		.payload = 8 };
+	uint8_t bytes[FRAME_MAX];
+	struct plane_run run;
+
+	plane_send(&plane, CGN_INTERNAL_SIDE, bytes, frame_build(&frame, bytes), &run);
+	assert_int_equal(run.verdict, CGN_OUTBOUND);
+}
+
+static int send_in(const char *source, uint16_t source_port, struct cgn_external external)
+{
+	char destination[INET_ADDRSTRLEN];
+	struct frame frame = { .source = source, .protocol = UDP, .source_port = source_port, .destination_port = external.port,
+		.payload = 8 };
+	uint8_t bytes[FRAME_MAX];
+	struct plane_run run;
+
+	inet_ntop(AF_INET, external.addr4, destination, sizeof(destination));
+	frame.destination = destination;
+	plane_send(&plane, CGN_EXTERNAL_SIDE, bytes, frame_build(&frame, bytes), &run);
+	return run.verdict;
+}
+
+static void expect_external(struct cgn_external external, struct cgn_external expected)
+{
+	assert_memory_equal(&external, &expected, sizeof(expected));
+}
+
+static void expect_nothing_left(void)
+{
+	assert_int_equal(listed(CGN_ORIGINS), 0);
+	assert_int_equal(subscriber().explicit_used, 0);
+	assert_int_equal(subscriber().used[CGN_UDP], 0);
+}
+
+/* ---- PEER ---- */
+
+static void test_peer_makes_a_mapping(void **state)
+{
+	struct cgn_map_request made = peer(1000, 443, 60);
+
+	(void)state;
+	assert_int_equal(made.status, CGN_OK);
+	assert_int_equal(made.created, 1);
+	assert_int_equal(made.lifetime_s, 60);
+	assert_int_equal(origins_of(1000), CGN_PEER);
+	assert_int_equal(listed(CGN_PEER), 1);
+	assert_int_equal(subscriber().explicit_used, 1);
+	/* endpoint-independent filtering, as of mappings made by packets */
+	assert_int_equal(send_in("203.0.113.10", 9, made.external), CGN_INBOUND);
+	/* extended, never shortened; asked without a lifetime */
+	assert_int_equal(peer(1000, 443, 10).lifetime_s, 60);
+	assert_int_equal(peer(1000, 443, 0).lifetime_s, 60);
+	made = peer(1000, 443, 100);
+	assert_int_equal(made.lifetime_s, 100);
+	assert_int_equal(made.created, 0);
+	assert_int_equal(subscriber().explicit_used, 1);
+	/* RFC 6887 section 15.1 */
+	assert_int_equal(delete(1000).status, CGN_NOT_ALLOWED);
+}
+
+static void test_peer_query(void **state)
+{
+	struct cgn_map_request answer = peer(1000, 443, 0);
+
+	(void)state;
+	assert_int_equal(answer.status, CGN_NOT_FOUND);
+	assert_false(mapping_is_there(1000));
+	send_out(1000);
+	answer = peer(1000, 443, 0);
+	assert_int_equal(answer.status, CGN_OK);
+	assert_in_range(answer.lifetime_s, 1, 2);
+	expect_external(answer.external, mapping_of(1000).external);
+	assert_int_equal(origins_of(1000), CGN_IMPLICIT);
+	assert_int_equal(subscriber().explicit_used, 0);
+}
+
+static void test_peer_joins_traffic(void **state)
+{
+	struct cgn_map_request request = peer_question(1000, 443, 60);
+	struct cgn_mapping before;
+
+	(void)state;
+	send_out(1000);
+	before = mapping_of(1000);
+	request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, 1 }, .port = 2000 };
+	request.flags = CGN_PREFER_FAILURE;
+	request = ask(dataplane_peer, request);
+	assert_int_equal(request.status, CGN_OK);
+	expect_external(request.external, before.external);
+	assert_int_equal(origins_of(1000), CGN_PEER);
+}
+
+static void test_peer_suggestion(void **state)
+{
+	struct cgn_map_request request = peer_question(1000, 443, 60);
+
+	(void)state;
+	request.flags = CGN_PREFER_FAILURE;
+	request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, 1 } };
+	assert_int_equal(ask(dataplane_peer, request).external.addr4[3], 1);
+	/* paired with that address by now */
+	request.internal.port = 1001;
+	request.suggested.addr4[3] = 0;
+	assert_int_equal(ask(dataplane_peer, request).status, CGN_CANNOT_PROVIDE);
+	request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, 1 }, .port = 80 };
+	assert_int_equal(ask(dataplane_peer, request).status, CGN_CANNOT_PROVIDE);
+	request.suggested = (struct cgn_external){ .addr4 = { 203, 0, 113, 1 } };
+	assert_int_equal(ask(dataplane_peer, request).status, CGN_CANNOT_PROVIDE);
+	assert_false(mapping_is_there(1001));
+	assert_int_equal(subscriber().explicit_used, 1);
+	/* a port without an address is one of his own */
+	request.suggested = (struct cgn_external){ .port = 1500 };
+	request = ask(dataplane_peer, request);
+	assert_int_equal(request.status, CGN_OK);
+	assert_int_equal(request.external.port, 1500);
+	assert_int_equal(request.external.addr4[3], 1);
+}
+
+static void test_peer_nonce(void **state)
+{
+	struct cgn_map_request request = peer_question(1000, 443, 60);
+
+	(void)state;
+	assert_int_equal(ask(dataplane_peer, request).status, CGN_OK);
+	request.nonce[0]++;
+	request.lifetime_s = 3600;
+	request = ask(dataplane_peer, request);
+	assert_int_equal(request.status, CGN_NONCE_MISMATCH);
+	assert_in_range(request.lifetime_s, 59, 60);
+	request.lifetime_s = 0;
+	assert_int_equal(ask(dataplane_peer, request).status, CGN_NONCE_MISMATCH);
+	request.remote_port++;		/* another remote peer, another owner */
+	request.lifetime_s = 30;
+	assert_int_equal(ask(dataplane_peer, request).status, CGN_OK);
+	assert_int_equal(subscriber().explicit_used, 2);
+}
+
+static void test_peers_of_one_mapping(void **state)
+{
+	struct cgn_map_request first = peer(1000, 1, 60);
+	uint16_t n;
+
+	(void)state;
+	for (n = 2; n <= CGN_PEERS_MAX; n++)
+		expect_external(peer(1000, n, 60).external, first.external);
+	assert_int_equal(peer(1000, n, 60).status, CGN_QUOTA);
+	assert_int_equal(peer(1000, 1, 60).status, CGN_OK);
+	assert_int_equal(subscriber().explicit_used, CGN_PEERS_MAX);
+	assert_int_equal(subscriber().used[CGN_UDP], 1);
+	/* the subscriber's quota counts each */
+	for (n = 1; n <= CGN_PEERS_MAX; n++)
+		assert_int_equal(peer(1001, n, 60).status, CGN_OK);
+	for (n = 1; n <= 8; n++)
+		assert_int_equal(peer(1002, n, 60).status, CGN_OK);
+	assert_int_equal(peer(1002, n, 60).status, CGN_QUOTA);
+	assert_int_equal(map(1003, 60).status, CGN_QUOTA);
+	assert_false(mapping_is_there(1003));
+}
+
+/* Each part ends at its own time; the mapping when the last has ended and no packet keeps it. */
+static void test_parts_end_one_by_one(void **state)
+{
+	struct cgn_map_request made = map(1000, 2);
+
+	(void)state;
+	assert_int_equal(peer(1000, 1, 1).status, CGN_OK);
+	assert_int_equal(peer(1000, 2, 4).lifetime_s, 4);
+	assert_int_equal(origins_of(1000), CGN_MAP | CGN_PEER);
+	assert_int_equal(subscriber().explicit_used, 3);
+	reap_until_used(2, 1);
+	assert_int_equal(origins_of(1000), CGN_MAP | CGN_PEER);
+	reap_until_used(1, 1);
+	assert_int_equal(origins_of(1000), CGN_PEER);
+	assert_int_equal(listed(CGN_PEER), 1);
+	expect_external(mapping_of(1000).external, made.external);
+	reap_until_used(0, 2);
+	assert_int_equal(listed(CGN_EXPLICIT), 0);
+	while (mapping_is_there(1000))
+		reap();
+	expect_nothing_left();
+	assert_int_equal(send_in("203.0.113.9", 9, made.external), CGN_DROP_NO_MAPPING);
+}
+
+/* RFC 6887 sections 12.3, 16.5: what packets keep alive goes on as theirs. */
+static void test_peer_reverts_to_traffic(void **state)
+{
+	struct cgn_external before;
+
+	(void)state;
+	before = peer(1000, 1, 1).external;
+	assert_int_equal(subscriber().explicit_used, 1);
+	while (subscriber().explicit_used) {
+		send_out(1000);
+		reap();
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	}
+	assert_int_equal(origins_of(1000), CGN_IMPLICIT);
+	expect_external(mapping_of(1000).external, before);
+	while (mapping_is_there(1000))
+		reap();
+	expect_nothing_left();
+}
+
+/* ---- MAP ---- */
+
+static void test_delete_beside_peer(void **state)
+{
+	struct cgn_map_request made = map(1000, 3600), answer;
+
+	(void)state;
+	assert_int_equal(peer(1000, 1, 60).lifetime_s, 3600);
+	answer = delete(1000);
+	assert_int_equal(answer.status, CGN_OK);
+	assert_in_range(answer.lifetime_s, 59, 60);
+	assert_int_equal(origins_of(1000), CGN_PEER);
+	assert_int_equal(mapping_of(1000).expires_s - dataplane_now_s(), answer.lifetime_s);
+	assert_int_equal(subscriber().explicit_used, 1);
+	assert_int_equal(delete(1000).status, CGN_NOT_ALLOWED);
+	/* and back again, by its own nonce */
+	answer = question(CGN_MAP, 1000, 60);
+	answer.nonce[0]++;
+	answer = ask(dataplane_map, answer);
+	assert_int_equal(answer.status, CGN_OK);
+	expect_external(answer.external, made.external);
+	assert_int_equal(origins_of(1000), CGN_MAP | CGN_PEER);
+}
+
+/* RFC 6887 section 15: a freed port rests, but for the one who had it; suggested without its address too. */
+static void test_reclaim(void **state)
+{
+	struct cgn_map_request made = map(1000, 60), request;
+
+	(void)state;
+	assert_int_equal(delete(1000).status, CGN_OK);
+	expect_nothing_left();
+	request = question(CGN_MAP, 1001, 60);
+	request.suggested = made.external;
+	request.flags = CGN_PREFER_FAILURE;
+	assert_int_equal(ask(dataplane_map, request).status, CGN_CANNOT_PROVIDE);
+	request = question(CGN_MAP, 1000, 60);
+	request.suggested.port = made.external.port;
+	request = ask(dataplane_map, request);
+	assert_int_equal(request.status, CGN_OK);
+	expect_external(request.external, made.external);
+}
+
+static void test_forbidden_ports(void **state)
+{
+	static const char wide[] =
+		"pools:\n  - {name: main, addresses: [192.0.2.0/32], ports: 5312-5439, block-size: 64}\n"
+		"subscribers: {prefixes: [198.51.100.0/24], blocks: 2, explicit: 200, reserve: 0}\n"
+		"tables: {mappings: 4096, subscribers: 256}\n";
+	struct cgn_map_request request;
+	unsigned made = 0;
+	uint16_t port;
+
+	(void)state;
+	plane_stop(&plane);
+	plane_start(&plane, wide);
+	for (port = 5350; port <= 5351; port++) {
+		request = question(CGN_MAP, port, 60);
+		request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, 0 }, .port = port };
+		request = ask(dataplane_map, request);
+		assert_int_equal(request.status, CGN_OK);
+		made += request.external.port != port;
+		request = peer_question(6000, 443, 60);
+		request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, 0 }, .port = port };
+		request.flags = CGN_PREFER_FAILURE;
+		assert_int_equal(ask(dataplane_peer, request).status, CGN_CANNOT_PROVIDE);
+	}
+	assert_int_equal(made, 2);
+	for (port = 1; map(port, 60).status == CGN_OK; port++) {
+		assert_int_not_equal(mapping_of(port).external.port, 5350);
+		assert_int_not_equal(mapping_of(port).external.port, 5351);
+	}
+	assert_int_equal(port - 1 + made, 128 - 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
+
+static int tests(void)
+{
+	const struct CMUnitTest all[] = {
+		TEST(test_peer_makes_a_mapping), TEST(test_peer_query), TEST(test_peer_joins_traffic), TEST(test_peer_suggestion),
+		TEST(test_peer_nonce), TEST(test_peers_of_one_mapping), TEST(test_parts_end_one_by_one),
+		TEST(test_peer_reverts_to_traffic), TEST(test_delete_beside_peer), TEST(test_reclaim), TEST(test_forbidden_ports),
+	};
+
+	return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+	return plane_guard(tests);
+}
