@@ -81,8 +81,10 @@ static void check_error(const struct pcp_datagram *request, const uint8_t *reply
 		REQUIRE(!memcmp(reply + 24, request->bytes + 24, copied - 24));
 	for (i = copied < 24 ? 24 : copied; i < len; i++)
 		REQUIRE(!reply[i]);
-	if (reply[3] == PCP_CANNOT_PROVIDE_EXTERNAL)
+	if (reply[3] == PCP_CANNOT_PROVIDE_EXTERNAL && request->bytes[1] == PCP_MAP)
 		REQUIRE(has_option(request->bytes + 60, request->len - 60, PCP_OPTION_PREFER_FAILURE));
+	else if (reply[3] == PCP_CANNOT_PROVIDE_EXTERNAL)	/* something was suggested */
+		REQUIRE(request->bytes[1] == PCP_PEER && (request->bytes[42] || request->bytes[43] || !pcp_address_is_any(request->bytes + 44)));
 	if (request->bytes[0] != 2)
 		REQUIRE(reply[3] == PCP_UNSUPP_VERSION);
 }
@@ -103,6 +105,25 @@ static void check_map(const struct pcp_datagram *request, const uint8_t *reply, 
 	REQUIRE(lifetime_s == CGN_FOREVER || (lifetime_s >= LIFETIME_MIN_S && lifetime_s <= LIFETIME_MAX_S));
 }
 
+/* Whose lifetime is 0 and whose suggestion comes back: a query that found nothing. */
+static void check_peer(const struct pcp_datagram *request, const uint8_t *reply, uint32_t lifetime_s)
+{
+	static const uint8_t zeros[3];
+
+	REQUIRE(!memcmp(reply + 24, request->bytes + 24, 13));	/* nonce, protocol */
+	REQUIRE(!memcmp(reply + 37, zeros, 3));
+	REQUIRE(!memcmp(reply + 40, request->bytes + 40, 2));	/* internal port */
+	REQUIRE(!memcmp(reply + 60, request->bytes + 60, 2) && !memcmp(reply + 62, zeros, 2));
+	REQUIRE(!memcmp(reply + 64, request->bytes + 64, 16));
+	if (!lifetime_s) {
+		REQUIRE(!memcmp(request->bytes + 4, "\0\0\0", 4) && !memcmp(reply + 42, request->bytes + 42, 18));
+		return;
+	}
+	REQUIRE(pcp_address_is_ipv4(reply + 44) && !memcmp(reply + 56, model_pool, 4));
+	REQUIRE(lifetime_s == CGN_FOREVER || lifetime_s <= LIFETIME_MAX_S);
+	REQUIRE(lifetime_s >= LIFETIME_MIN_S || !memcmp(request->bytes + 4, "\0\0\0", 4));
+}
+
 static void check_success(const struct pcp_datagram *request, const uint8_t *reply, size_t len, uint32_t lifetime_s)
 {
 	static const uint8_t zeros[12];
@@ -111,14 +132,16 @@ static void check_success(const struct pcp_datagram *request, const uint8_t *rep
 	size_t body_len;
 	int more;
 
-	REQUIRE(request->bytes[0] == 2 && request->bytes[1] <= PCP_MAP);
+	REQUIRE(request->bytes[0] == 2 && request->bytes[1] <= PCP_PEER);
 	REQUIRE(request->len <= PCP_MESSAGE_MAX && request->len % 4 == 0 && len <= request->len);
 	REQUIRE(!memcmp(request->bytes + 8, request->source6, 16));
 	REQUIRE(!memcmp(reply + 12, zeros, 12));
-	body_len = request->bytes[1] == PCP_MAP ? 36 : 0;
+	body_len = request->bytes[1] == PCP_MAP ? 36 : request->bytes[1] == PCP_PEER ? 56 : 0;
 	REQUIRE(len >= 24 + body_len);
-	if (body_len)
+	if (request->bytes[1] == PCP_MAP)
 		check_map(request, reply, lifetime_s);
+	else if (body_len)
+		check_peer(request, reply, lifetime_s);
 	else
 		REQUIRE(!lifetime_s);
 	reader_init(&r, reply + 24 + body_len, len - 24 - body_len);
@@ -230,7 +253,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	struct pcp_policy policy = {
 		.lifetime_min_s = LIFETIME_MIN_S, .lifetime_max_s = LIFETIME_MAX_S, .error_short_s = 30, .error_long_s = 1800,
-		.announce = true, .map = true, .get = true, .get_policy = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, false },
+		.announce = true, .map = true, .peer = true, .get = true, .get_policy = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, false },
 		.description_max = DESCRIPTION_MAX,
 	};
 	struct pcp_server *server;

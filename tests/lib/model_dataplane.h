@@ -10,12 +10,21 @@
 
 #define MODEL_MAPPINGS_MAX 64
 
+struct model_peer {
+	__u8 remote6[16];
+	__u16 remote_port;
+	__u8 nonce[CGN_NONCE_LEN];
+	__u32 expires_s;
+};
+
 struct model_mapping {
 	struct cgn_internal internal;
 	struct cgn_external external;
 	__u8 nonce[CGN_NONCE_LEN];
 	unsigned origins;	/* CGN_MAP, CGN_PEER, CGN_IMPLICIT, CGN_STATIC */
 	__u32 expires_s;	/* of CGN_MAP */
+	struct model_peer peer[CGN_PEERS_MAX];
+	unsigned peer_count;
 	__u32 idle_until_s;	/* of the traffic it carries; 0: none */
 	struct cgn_description description;	/* length 0: none */
 };
@@ -81,7 +90,7 @@ static inline __u16 model_port(const struct model *model, const struct cgn_map_r
 
 	if (here && model_is_free(model, request->internal.protocol, suggested->port))
 		return suggested->port;
-	if (request->flags & CGN_PREFER_FAILURE)
+	if (request->flags & CGN_PREFER_FAILURE && (suggested->port || !here))
 		return 0;
 	for (port = 1024; port < 1024 + model->ports; port++)
 		if (model_is_free(model, request->internal.protocol, (__u16)port))
@@ -102,7 +111,8 @@ static inline unsigned model_explicit_count(const struct model *model, const str
 	unsigned i, count = 0;
 
 	for (i = 0; i < model->count; i++)
-		count += model->mapping[i].origins & CGN_MAP && !memcmp(model->mapping[i].internal.addr4, internal->addr4, 4);
+		if (!memcmp(model->mapping[i].internal.addr4, internal->addr4, 4))
+			count += !!(model->mapping[i].origins & CGN_MAP) + model->mapping[i].peer_count;
 	return count;
 }
 
@@ -120,9 +130,25 @@ static inline struct model_mapping *model_add(struct model *model, const struct 
 	return mapping;
 }
 
-static inline bool model_nonce_permits(const struct model_mapping *mapping, const struct cgn_map_request *request)
+static inline bool model_nonce_permits(const __u8 *nonce, const struct cgn_map_request *request)
 {
-	return request->nonce_policy != CGN_NONCE_STRICT || !memcmp(mapping->nonce, request->nonce, CGN_NONCE_LEN);
+	return request->nonce_policy != CGN_NONCE_STRICT || !memcmp(nonce, request->nonce, CGN_NONCE_LEN);
+}
+
+/* What remains of a mapping by its parts and by its traffic. */
+static inline __u32 model_remaining_s(const struct model *model, const struct model_mapping *mapping)
+{
+	__u32 until_s = mapping->origins & CGN_MAP ? mapping->expires_s : 0;
+	unsigned i;
+
+	if (mapping->origins & CGN_STATIC)
+		return CGN_FOREVER;
+	for (i = 0; i < mapping->peer_count; i++)
+		if (mapping->peer[i].expires_s > until_s)
+			until_s = mapping->peer[i].expires_s;
+	if (mapping->idle_until_s > until_s)
+		until_s = mapping->idle_until_s;
+	return until_s > model->now_s ? until_s - model->now_s : 0;
 }
 
 /* What happens before any thought: errors and races. True: that is the answer. */
@@ -179,7 +205,7 @@ static inline __u32 model_create(struct model *model, struct cgn_map_request *re
 
 static inline __u32 model_renew(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
 {
-	if (mapping->origins & CGN_MAP && !model_nonce_permits(mapping, request)) {
+	if (mapping->origins & CGN_MAP && !model_nonce_permits(mapping->nonce, request)) {
 		request->lifetime_s = mapping->expires_s - model->now_s;
 		return CGN_NONCE_MISMATCH;
 	}
@@ -216,19 +242,18 @@ static inline __u32 model_end(struct model *model, struct cgn_map_request *reque
 {
 	if (!(mapping->origins & CGN_MAP))
 		return CGN_NOT_ALLOWED;
-	if (!model_nonce_permits(mapping, request)) {
+	if (!model_nonce_permits(mapping->nonce, request)) {
 		request->lifetime_s = mapping->expires_s - model->now_s;
 		return CGN_NONCE_MISMATCH;
 	}
 	model->changes++;
-	request->lifetime_s = 0;
-	if (mapping->idle_until_s > model->now_s) {
-		mapping->origins = CGN_IMPLICIT;
-		mapping->description.length = 0;
-		request->lifetime_s = mapping->idle_until_s - model->now_s;
-	} else {
+	mapping->description.length = 0;
+	mapping->origins &= ~(unsigned)CGN_MAP;
+	request->lifetime_s = model_remaining_s(model, mapping);
+	if (!request->lifetime_s)
 		model_remove(model, mapping);
-	}
+	else if (!mapping->peer_count)
+		mapping->origins = CGN_IMPLICIT;
 	return CGN_OK;
 }
 
@@ -350,8 +375,92 @@ static inline int model_list_internals(void *dataplane, const struct cgn_subscri
 	return internals ? count : -12;
 }
 
+/* ---- PEER ---- */
+
+static inline struct model_peer *model_find_peer(struct model_mapping *mapping, const struct cgn_map_request *request)
+{
+	unsigned i;
+
+	for (i = 0; i < mapping->peer_count; i++)
+		if (mapping->peer[i].remote_port == request->remote_port && !memcmp(mapping->peer[i].remote6, request->remote6, 16))
+			return &mapping->peer[i];
+	return NULL;
+}
+
+static inline __u32 model_peer_report(struct model *model, struct cgn_map_request *request, const struct model_mapping *mapping)
+{
+	request->external = mapping->external;
+	request->lifetime_s = model_remaining_s(model, mapping);
+	return CGN_OK;
+}
+
+static inline __u32 model_peer_renew(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping,
+				     struct model_peer *peer)
+{
+	if (!model_nonce_permits(peer->nonce, request)) {
+		request->lifetime_s = peer->expires_s - model->now_s;
+		return CGN_NONCE_MISMATCH;
+	}
+	if (request->lifetime_s && model->now_s + request->lifetime_s > peer->expires_s) {
+		peer->expires_s = model->now_s + request->lifetime_s;
+		model->changes++;
+	}
+	return model_peer_report(model, request, mapping);
+}
+
+static inline __u32 model_peer_create(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
+{
+	static const __u8 subscribers[3] = { 198, 51, 100 };
+	struct model_peer *peer;
+	__u16 port;
+
+	if (memcmp(request->internal.addr4, subscribers, 3))
+		return CGN_NOT_ALLOWED;
+	if (model_explicit_count(model, &request->internal) >= model->quota || (mapping && mapping->peer_count == CGN_PEERS_MAX))
+		return CGN_QUOTA;
+	if (!mapping) {
+		port = model_port(model, request);
+		if (!port)
+			return request->flags & CGN_PREFER_FAILURE ? CGN_CANNOT_PROVIDE : CGN_EXHAUSTED;
+		if (model->count == MODEL_MAPPINGS_MAX)
+			return CGN_TABLE_FULL;
+		mapping = model_add(model, &request->internal, port, 0);
+	}
+	mapping->origins = (mapping->origins & CGN_MAP) | CGN_PEER;
+	peer = &mapping->peer[mapping->peer_count++];
+	memcpy(peer->remote6, request->remote6, 16);
+	peer->remote_port = request->remote_port;
+	memcpy(peer->nonce, request->nonce, CGN_NONCE_LEN);
+	peer->expires_s = model->now_s + request->lifetime_s;
+	model->changes++;
+	request->created = 1;
+	return model_peer_report(model, request, mapping);
+}
+
+static inline int model_peer(void *dataplane, struct cgn_map_request *request)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping;
+	struct model_peer *peer;
+
+	if (model->error)
+		return model->error;
+	if (model_is_interrupted(model, request))
+		return 0;
+	mapping = model_find(model, &request->internal);
+	peer = mapping ? model_find_peer(mapping, request) : NULL;
+	request->created = 0;
+	if (peer)
+		request->status = model_peer_renew(model, request, mapping, peer);
+	else if (mapping && (mapping->origins & CGN_STATIC || !request->lifetime_s))
+		request->status = model_peer_report(model, request, mapping);
+	else
+		request->status = request->lifetime_s ? model_peer_create(model, request, mapping) : CGN_NOT_FOUND;
+	return 0;
+}
+
 static const struct dataplane_ops model_ops = {
-	.map = model_map, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
+	.map = model_map, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
 	.list_internals = model_list_internals, .list = model_list, .details = model_details,
 };
 

@@ -156,7 +156,7 @@ static void test_default_subscribers_and_service(void **state)
 	assert_int_equal(config->pcp.error_long_s, 1800);
 	assert_true(config->pcp.announce);
 	assert_true(config->pcp.map);
-	assert_false(config->pcp.peer);
+	assert_true(config->pcp.peer);
 	assert_true(config->pcp.get);
 	assert_int_equal(config->pcp.get_opcode, 98);
 	assert_int_equal(config->pcp.get_next, 131);
@@ -550,7 +550,6 @@ static void test_missing_features(void **state)
 {
 	static const struct bad bad[] = {
 		{ MINIMAL "filtering: address-dependent\n", 6, { "filtering", "not in this version", "endpoint-independent" } },
-		{ MINIMAL "pcp: {opcodes: [announce, map, peer]}\n", 6, { "pcp.opcodes: peer is not in this version" } },
 		{ MINIMAL "pcp: {filters: 8}\n", 6, { "pcp.filters: not in this version", "leave it out" } },
 	};
 

@@ -2,19 +2,6 @@
 /* The MAP opcode (RFC 6887 sections 11 and 15). What mappings exist, and which endpoint is free, only the data plane knows. */
 #include "pcp_request.h"
 
-static const int status_errors[CGN_STATUS_COUNT] = {
-	[CGN_OK] = 0,
-	[CGN_NOT_FOUND] = CGN_ENORESOURCES,	/* not expected of a creation; a deletion never comes here with it */
-	[CGN_NONCE_MISMATCH] = CGN_ENONCE,
-	[CGN_NOT_ALLOWED] = CGN_ENOTAUTH,
-	[CGN_QUOTA] = CGN_EQUOTA,
-	[CGN_EXHAUSTED] = CGN_ENORESOURCES,
-	[CGN_TABLE_FULL] = CGN_ENORESOURCES,
-	[CGN_CANNOT_PROVIDE] = CGN_ECANNOTPROVIDE,
-	[CGN_BUSY] = CGN_ENORESOURCES,
-	[CGN_BAD_REQUEST] = CGN_EPROTOCOL,
-};
-
 void pcp_map_decode(struct reader *body, struct pcp_request *request)
 {
 	(void)pcp_decode_map(body, &request->map);	/* the caller has seen to the length */
@@ -23,55 +10,6 @@ void pcp_map_decode(struct reader *body, struct pcp_request *request)
 void pcp_map_encode(struct writer *w, const struct pcp_answer *answer)
 {
 	pcp_encode_map(w, &answer->map);
-}
-
-static bool protocol_is_mappable(uint8_t protocol)
-{
-	return protocol == 6 || protocol == 17;
-}
-
-static uint32_t lifetime_grant(const struct pcp_policy *policy, uint32_t requested_s)
-{
-	if (requested_s < policy->lifetime_min_s)
-		return policy->lifetime_min_s;
-	return requested_s < policy->lifetime_max_s ? requested_s : policy->lifetime_max_s;
-}
-
-static void request_fill(const struct pcp_server *server, const struct pcp_request *request, struct cgn_map_request *ret_request)
-{
-	const struct pcp_map *map = &request->map;
-	struct cgn_map_request new = {
-		.internal = { .port = map->internal_port, .protocol = map->protocol },
-		.client_port = request->datagram->source_port,
-		.origin = CGN_MAP,
-		.nonce_policy = server->policy.nonce_policy,
-	};
-
-	memcpy(new.internal.addr4, request->internal6 + 12, sizeof(new.internal.addr4));
-	memcpy(new.nonce, map->nonce, sizeof(new.nonce));
-	memcpy(new.client6, request->datagram->source6, sizeof(new.client6));
-	*ret_request = new;
-}
-
-int pcp_dataplane_ask(const struct pcp_server *server, int (*operation)(void *, struct cgn_map_request *),
-		      const struct cgn_map_request *question, struct cgn_map_request *ret_answer)
-{
-	int error, tries;
-
-	for (tries = 0; tries < PCP_TRIES; tries++) {
-		*ret_answer = *question;
-		error = operation(server->dataplane, ret_answer);
-		if (error)
-			return error;
-		if (ret_answer->status != CGN_BUSY)
-			return 0;
-	}
-	return 0;
-}
-
-int pcp_status_error(uint32_t status)
-{
-	return status < CGN_STATUS_COUNT ? status_errors[status] : CGN_ENORESOURCES;
 }
 
 /* Section 15.1. The suggestion is copied into the answer; what does not exist is deleted already. */
@@ -84,9 +22,9 @@ static int map_delete(const struct pcp_server *server, const struct pcp_request 
 	answer->map = *map;
 	answer->lifetime_s = 0;
 	/* Wildcard mappings, IPv6 ones and those of other protocols are never made. Port 0 is no "all my mappings". */
-	if (!map->internal_port || !protocol_is_mappable(map->protocol) || !pcp_address_is_ipv4(request->internal6))
+	if (!map->internal_port || !pcp_protocol_is_mappable(map->protocol) || !pcp_address_is_ipv4(request->internal6))
 		return 0;
-	request_fill(server, request, &question);
+	pcp_question_fill(server, request, CGN_MAP, &question);
 	error = pcp_dataplane_ask(server, server->ops->delete, &question, &answered);
 	if (error)
 		return error;
@@ -99,17 +37,11 @@ static int map_delete(const struct pcp_server *server, const struct pcp_request 
 /* The wish of an IPv6 address cannot be met. It is a hint like any other, unless PREFER_FAILURE makes it a condition. */
 static int suggestion_fill(const struct pcp_request *request, struct cgn_map_request *question)
 {
-	const struct pcp_map *map = &request->map;
-	bool is_ipv4 = pcp_address_is_ipv4(map->external6);
-
-	if (request->prefers_failure && !is_ipv4)
+	if (request->prefers_failure && !pcp_address_is_ipv4(request->map.external6))
 		return CGN_ECANNOTPROVIDE;
 	if (request->prefers_failure)
 		question->flags |= CGN_PREFER_FAILURE;
-	if (is_ipv4)
-		memcpy(question->suggested.addr4, map->external6 + 12, sizeof(question->suggested.addr4));
-	question->suggested.port = map->external_port;
-	question->suggested.protocol = map->protocol;
+	pcp_question_suggest(&request->map, question);
 	return 0;
 }
 
@@ -129,12 +61,12 @@ static int map_create(const struct pcp_server *server, const struct pcp_request 
 	int error;
 
 	/* an address shared by many subscribers has no "all ports" to give */
-	if (!request->map.internal_port || !protocol_is_mappable(request->map.protocol))
+	if (!request->map.internal_port || !pcp_protocol_is_mappable(request->map.protocol))
 		return CGN_EPROTOCOL;
 	if (!pcp_address_is_ipv4(request->internal6))
 		return CGN_ENOTAUTH;	/* as any host that is no subscriber */
-	request_fill(server, request, &question);
-	question.lifetime_s = lifetime_grant(&server->policy, request->header.lifetime_s);
+	pcp_question_fill(server, request, CGN_MAP, &question);
+	question.lifetime_s = pcp_lifetime_grant(&server->policy, request->header.lifetime_s);
 	error = suggestion_fill(request, &question);
 	if (!error)
 		error = pcp_dataplane_ask(server, server->ops->map, &question, &answered);

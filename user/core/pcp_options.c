@@ -63,6 +63,8 @@ static int prefer_failure_process(const struct pcp_server *server, struct pcp_re
 {
 	(void)server;
 	(void)option;
+	if (request->operation->opcode == PCP_PEER)
+		return CGN_EMALFORMED;	/* section 12.1: it has a result of its own there */
 	if (!request->header.lifetime_s || !request->map.external_port)
 		return CGN_EBADOPTION;
 	request->prefers_failure = true;

@@ -60,13 +60,15 @@ struct pcp_request {
 	const struct pcp_datagram *datagram;
 	const struct pcp_operation *operation;	/* NULL until the opcode is known */
 	struct pcp_request_header header;
-	struct pcp_map map;
 	struct pcp_get get;
 	const uint8_t *get_payload;	/* as it came: the answer returns it bit by bit */
 	struct pcp_next next;		/* if has_next */
 	bool has_next;
 	uint8_t get_next;		/* the number of NEXT here */
 	uint32_t now_s;
+	struct pcp_map map;		/* PEER: the part that it shares with MAP */
+	uint8_t remote6[16];		/* PEER */
+	uint16_t remote_port;		/* PEER */
 	uint8_t internal6[16];		/* whose mapping it is about */
 	struct reader options;		/* at the first one */
 	bool prefers_failure;
@@ -81,7 +83,25 @@ struct pcp_answer {
 	const uint8_t *get_payload;
 	const struct pcp_page *page;	/* NULL: none is asked for */
 	bool is_described;	/* the request's description was stored */
+	uint8_t remote6[16];	/* PEER */
+	uint16_t remote_port;	/* PEER */
 };
+
+/* ---- pcp_question.c ---- */
+bool pcp_protocol_is_mappable(uint8_t protocol);
+uint32_t pcp_lifetime_grant(const struct pcp_policy *policy, uint32_t requested_s);
+/* `origin`: CGN_MAP or CGN_PEER. Lifetime and suggestion are left out. */
+void pcp_question_fill(const struct pcp_server *server, const struct pcp_request *request, uint8_t origin,
+		       struct cgn_map_request *ret_question);
+/* The suggested endpoint; an IPv6 address is no wish that the data plane knows. */
+void pcp_question_suggest(const struct pcp_map *map, struct cgn_map_request *question);
+#define PCP_TRIES 8	/* CGN_BUSY: lost a race against packets, which are quick */
+/* Asks until the data plane has an answer. Each try starts from the same question: a refused one may have been written to.
+ * Returns 0 or -errno. */
+int pcp_dataplane_ask(const struct pcp_server *server, int (*operation)(void *, struct cgn_map_request *),
+		      const struct cgn_map_request *question, struct cgn_map_request *ret_answer);
+/* The error that a status (enum cgn_status) is to a client; 0 for CGN_OK. */
+int pcp_status_error(uint32_t status);
 
 /* ---- pcp_options.c ---- */
 /* Judges all options in their order and enters what they say into the request (RFC 6887 section 7.3). */
@@ -103,13 +123,6 @@ void pcp_description_store(const struct pcp_server *server, const struct pcp_req
 size_t natpmp_handle(struct pcp_server *server, const struct pcp_datagram *datagram, uint32_t now_s, uint8_t *reply);
 
 /* ---- pcp_map.c ---- */
-#define PCP_TRIES 8	/* CGN_BUSY: lost a race against packets, which are quick */
-
-/* Asks until the data plane has an answer. Each try starts from the same request: a refused one may have been written to. */
-int pcp_dataplane_ask(const struct pcp_server *server, int (*operation)(void *, struct cgn_map_request *),
-		      const struct cgn_map_request *question, struct cgn_map_request *ret_answer);
-/* The error that a status (enum cgn_status) is to a client; 0 for CGN_OK. */
-int pcp_status_error(uint32_t status);
 void pcp_map_decode(struct reader *body, struct pcp_request *request);
 int pcp_map_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
 void pcp_map_encode(struct writer *w, const struct pcp_answer *answer);
@@ -119,5 +132,10 @@ void pcp_map_encode(struct writer *w, const struct pcp_answer *answer);
 void pcp_get_decode(struct reader *body, struct pcp_request *request);
 int pcp_get_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
 void pcp_get_encode(struct writer *w, const struct pcp_answer *answer);
+
+/* ---- pcp_peer.c ---- */
+void pcp_peer_decode(struct reader *body, struct pcp_request *request);
+int pcp_peer_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
+void pcp_peer_encode(struct writer *w, const struct pcp_answer *answer);
 
 #endif

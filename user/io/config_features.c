@@ -10,7 +10,6 @@ static const struct missing_feature {
 	const char *instead;
 } missing[] = {
 	{ "filtering", "address-dependent", "leave it out, or endpoint-independent" },
-	{ "pcp.opcodes", "peer", "announce, map and get" },
 	{ "pcp.filters", NULL, "leave it out" },
 };
 

@@ -92,7 +92,7 @@ static bool build_get(struct config_source *source, const struct config *config)
 
 bool config_build_pcp(struct config_source *source, const struct config_file *file, struct config *config)
 {
-	uint32_t opcodes = file->opcodes ? file->opcodes : CONFIG_ANNOUNCE | CONFIG_MAP | CONFIG_GET;
+	uint32_t opcodes = file->opcodes ? file->opcodes : CONFIG_ANNOUNCE | CONFIG_MAP | CONFIG_PEER | CONFIG_GET;
 	unsigned i;
 
 	config->pcp.announce = opcodes & CONFIG_ANNOUNCE;
