@@ -4,7 +4,7 @@
 #   BENCH_ONLY=forward|newflows|map   one part only           BENCH_SECONDS=4   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
 #   BENCH_PRESENT="100000"            explicit mappings that are there before, one run for each number
-#   BENCH_ROUNDS=10                   windows of every PCP measure
+#   BENCH_ROUNDS=10                   windows of every PCP measure   BENCH_UNDER_WAY=1024   requests not yet answered
 #   BENCH_STATE="$B/bench /dev/shm"   where xcgnd keeps its stable storage, one run for each folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ seconds=${BENCH_SECONDS:-4}
 remotes=${BENCH_REMOTES:-256}
 new_flows=${BENCH_FLOWS:-2097152}
 rounds=${BENCH_ROUNDS:-10}
+under_way=${BENCH_UNDER_WAY:-1024}
 read -ra present <<<"${BENCH_PRESENT:-100000}"
 read -ra state <<<"${BENCH_STATE:-$B/bench /dev/shm}"
 rig=xb$$
@@ -211,16 +212,17 @@ bench_newflows() {
 
 # map_run PRESENT FOLDER
 map_run() {
-	local storage
+	local storage common
 	storage=$(df --output=fstype "$2" | tail -n 1)
+	common=(-p "$1" -n "$rounds" -s "$storage")
 	echo "== PCP requests per second, $1 explicit mappings present, state on $storage"
 	state_dir=$(mktemp -d "$(realpath "$2")/xcgn-bench.XXXXXX")
 	map_rig_up
-	daemon_start empty "$(($1 + 100000))" 64
-	daemon_start filled "$(($1 + 100000))" 64
-	measure map_bench -p "$1" -n "$rounds" -s "$storage" -e "${daemons[empty]}" -f "${daemons[filled]}" "$rig" "$work/windows"
+	daemon_start empty "$(($1 + 400000))" 64
+	daemon_start filled "$(($1 + 400000))" 64
+	measure map_bench "${common[@]}" -u "$under_way" -e "${daemons[empty]}" -f "${daemons[filled]}" "$rig" "$work/windows"
 	daemon_kill filled
-	measure restart_bench -p "$1" -n "$rounds" -s "$storage" -l "$work/filled.log" "$rig" "$work/windows" "$B/xcgnd" -c "$work/filled.yaml"
+	measure restart_bench "${common[@]}" -l "$work/filled.log" "$rig" "$work/windows" "$B/xcgnd" -c "$work/filled.yaml"
 	rig_down
 }
 

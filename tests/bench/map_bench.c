@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* PCP requests answered per second, and how long an answer takes: MAP create, renew and delete, and ANNOUNCE, by two servers
  * side by side. One has nothing mapped but what a window creates, the other PRESENT explicit mappings beforehand. Windows of
- * the two are interleaved. */
+ * the two are interleaved. What PEER makes cannot be deleted: it comes last, and to the second server only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,7 +9,6 @@
 #include "place.h"
 #include "result.h"
 
-#define FILL_UNDER_WAY 1024
 #define ALONE_REQUESTS 1000	/* of a window with one request at a time */
 #define RESEND_US 250000
 #define PATIENCE_S 10
@@ -18,7 +17,7 @@ enum path { PATH_EMPTY, PATH_FILLED, PATHS };
 static const char *const path_names[PATHS] = { [PATH_EMPTY] = "empty", [PATH_FILLED] = "filled" };
 static const uint8_t servers[PATHS][4] = { [PATH_EMPTY] = { 10, 1, 0, 1 }, [PATH_FILLED] = { 10, 1, 1, 1 } };
 
-enum measure { CREATE, RENEW, ALONE, ANNOUNCE, DELETE, MEASURES };
+enum measure { CREATE, RENEW, ALONE, ANNOUNCE, DELETE, PEER, MEASURES };
 static const struct {
 	const char *name;
 	enum load_operation operation;
@@ -28,6 +27,7 @@ static const struct {
 	[ALONE] = { "map-alone", LOAD_RENEW },
 	[ANNOUNCE] = { "announce", LOAD_ANNOUNCE },
 	[DELETE] = { "map-delete", LOAD_DELETE },
+	[PEER] = { "peer-create", LOAD_PEER },
 };
 
 struct options {
@@ -108,31 +108,53 @@ static bool window_run(struct bench *bench, enum measure measure, enum path path
 	return true;
 }
 
-static bool fill(struct bench *bench)
+/* Creates or deletes the mappings first .. first+count-1, and measures nothing. */
+static bool prepare(struct bench *bench, enum path path, enum load_operation operation, uint32_t first, uint32_t count)
 {
-	struct load_job job = { .operation = LOAD_CREATE, .mappings = bench->numbers, .count = bench->options->present,
-		.under_way = FILL_UNDER_WAY, .resend_us = RESEND_US, .patience_s = PATIENCE_S };
+	struct load_job job = { .operation = operation, .mappings = bench->numbers, .count = count,
+		.under_way = bench->options->under_way, .resend_us = RESEND_US, .patience_s = PATIENCE_S };
 	struct load_outcome outcome;
+	uint32_t i;
 
-	draw(bench, job.count, job.count);
-	return load_run(bench->load[PATH_FILLED], &job, &outcome);
+	draw(bench, count, count);
+	for (i = 0; i < count; i++)
+		bench->numbers[i] += first;
+	return load_run(bench->load[path], &job, &outcome);
+}
+
+/* The filled one has its mappings; both have had memory touched and code loaded. */
+static bool prepare_all(struct bench *bench, uint32_t *first)
+{
+	uint32_t count = bench->options->window;
+	int path;
+
+	if (!prepare(bench, PATH_FILLED, LOAD_CREATE, 0, bench->options->present))
+		return false;
+	for (path = 0; path < PATHS; path++)
+		if (!prepare(bench, (enum path)path, LOAD_CREATE, *first, count) ||
+		    !prepare(bench, (enum path)path, LOAD_DELETE, *first, count))
+			return false;
+	*first += count;
+	return true;
 }
 
 static bool run(struct bench *bench)
 {
 	const struct options *options = bench->options;
-	uint32_t round, first;
-	int measure, path;
+	uint32_t first = options->present, round;
+	int measure;
 
-	if (!fill(bench))
+	if (!prepare_all(bench, &first))
 		return false;
-	for (round = 0; round < options->rounds; round++) {
-		first = options->present + round * options->window;	/* every round has its own: freed ports rest */
-		for (measure = 0; measure < MEASURES; measure++)
-			for (path = 0; path < PATHS; path++)
-				if (!window_run(bench, (enum measure)measure, (enum path)path, first))
-					return false;
-	}
+	/* every round has numbers of its own, because freed ports rest */
+	for (round = 0; round < options->rounds; round++, first += options->window)
+		for (measure = 0; measure < PEER; measure++)
+			if (!window_run(bench, (enum measure)measure, PATH_EMPTY, first) ||
+			    !window_run(bench, (enum measure)measure, PATH_FILLED, first))
+				return false;
+	for (round = 0; round < options->rounds; round++, first += options->window)
+		if (!window_run(bench, PEER, PATH_FILLED, first))
+			return false;
 	return true;
 }
 
@@ -144,6 +166,8 @@ static bool write_results(struct bench *bench)
 		for (path = 0; path < PATHS; path++) {
 			struct result *result = &bench->results[measure][path];
 
+			if (!result->windows)
+				continue;
 			result->measure = measures[measure].name;
 			result->direction = bench->options->storage;
 			result->path = path_names[path];
@@ -159,7 +183,7 @@ static bool write_results(struct bench *bench)
 static bool bench_open(struct bench *bench)
 {
 	const struct options *options = bench->options;
-	uint32_t mappings = options->present + options->rounds * options->window;
+	uint32_t mappings = options->present + (2 * options->rounds + 1) * options->window;
 	int path, fd = namespace_open(options->prefix, "client");
 	bool is_inside = fd >= 0 && namespace_enter(fd);
 
@@ -179,7 +203,7 @@ static bool parse(int argc, char **argv, struct options *options)
 {
 	int option;
 
-	*options = (struct options){ .storage = "", .present = 100000, .window = 16384, .rounds = 10, .under_way = 256,
+	*options = (struct options){ .storage = "", .present = 100000, .window = 16384, .rounds = 10, .under_way = 1024,
 		.cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1 };
 	while ((option = getopt(argc, argv, "c:p:w:n:u:s:e:f:")) != -1)
 		switch (option) {

@@ -16,11 +16,24 @@
 #define BUFFER_BYTES (16 << 20)
 #define POLL_MS 1
 
+#define REMOTES 256			/* of PEER: a power of two */
+
 #define PORT_FIRST 1024u
 #define PORT_STEP (64512u / LOAD_OF_SUBSCRIBER)	/* a subscriber's ports lie all over the range, as those of real clients do */
 
 #define EXTERNAL_PORTS (1u << 16)
 #define EXTERNAL_ADDRESSES (~TRAFFIC_EXTERNAL_MASK + 1)
+
+static const struct {
+	uint8_t opcode;
+	bool has_lifetime;
+} operations[] = {
+	[LOAD_CREATE] = { PCP_MAP, true },
+	[LOAD_RENEW] = { PCP_MAP, true },
+	[LOAD_DELETE] = { PCP_MAP, false },
+	[LOAD_ANNOUNCE] = { PCP_ANNOUNCE, false },
+	[LOAD_PEER] = { PCP_PEER, true },
+};
 
 struct mapping {
 	uint32_t external;		/* as in `taken`; NO_EXTERNAL: there is none */
@@ -141,21 +154,37 @@ static void external_give(struct load *load, uint32_t external)
 
 /* ---- asking ---- */
 
+static void map_make(uint32_t number, struct pcp_map *ret_map)
+{
+	const uint8_t none[4] = { 0 };
+
+	*ret_map = (struct pcp_map){ .protocol = mapping_protocol(number), .internal_port = mapping_port(number) };
+	mapping_nonce(number, ret_map->nonce);
+	pcp_address_from_ipv4(none, ret_map->external6);
+}
+
+static void remote_make(uint32_t number, uint8_t ret_remote6[16])
+{
+	const uint32_t address = htonl(traffic_remote_address(number, REMOTES - 1));
+
+	pcp_address_from_ipv4((const uint8_t *)&address, ret_remote6);
+}
+
 static void request_encode(struct writer *w, enum load_operation operation, uint32_t number)
 {
 	const uint32_t address = htonl(mapping_address(number));
-	struct pcp_request_header header = { .version = PCP_VERSION, .opcode = operation == LOAD_ANNOUNCE ? PCP_ANNOUNCE : PCP_MAP,
-		.lifetime_s = operation == LOAD_DELETE || operation == LOAD_ANNOUNCE ? 0 : LOAD_LIFETIME_S };
-	struct pcp_map map = { .protocol = mapping_protocol(number), .internal_port = mapping_port(number) };
-	const uint8_t none[4] = { 0 };
+	struct pcp_request_header header = { .version = PCP_VERSION, .opcode = operations[operation].opcode,
+		.lifetime_s = operations[operation].has_lifetime ? LOAD_LIFETIME_S : 0 };
+	struct pcp_peer peer = { .remote_port = TRAFFIC_REMOTE_PORT };
 
 	pcp_address_from_ipv4((const uint8_t *)&address, header.client6);
 	pcp_encode_request_header(w, &header);
-	if (operation == LOAD_ANNOUNCE)
-		return;
-	mapping_nonce(number, map.nonce);
-	pcp_address_from_ipv4(none, map.external6);
-	pcp_encode_map(w, &map);
+	map_make(number, &peer.map);
+	remote_make(number, peer.remote6);
+	if (header.opcode == PCP_MAP)
+		pcp_encode_map(w, &peer.map);
+	else if (header.opcode == PCP_PEER)
+		pcp_encode_peer(w, &peer);
 }
 
 /* From the subscriber's own address: the whole range is local to this namespace. */
@@ -259,11 +288,29 @@ static bool epoch_is_continuous(struct load *load, uint32_t epoch_s)
 
 static bool map_is_of(const struct pcp_map *map, uint32_t number)
 {
-	uint8_t nonce[PCP_NONCE_LEN];
+	struct pcp_map asked;
 
-	mapping_nonce(number, nonce);
-	return map->protocol == mapping_protocol(number) && map->internal_port == mapping_port(number) &&
-	       !memcmp(map->nonce, nonce, sizeof(nonce));
+	map_make(number, &asked);
+	return map->protocol == asked.protocol && map->internal_port == asked.internal_port &&
+	       !memcmp(map->nonce, asked.nonce, sizeof(asked.nonce));
+}
+
+/* The body of an answer to `address`, and which mapping it is about. */
+static bool body_decode(struct reader *r, uint8_t opcode, uint32_t address, struct pcp_map *ret_map, uint32_t *ret_number)
+{
+	struct pcp_peer peer = {};
+	uint8_t remote6[16];
+
+	*ret_number = subscriber_first(address);
+	if (opcode == PCP_ANNOUNCE)
+		return true;
+	if (opcode == PCP_PEER ? pcp_decode_peer(r, &peer) : pcp_decode_map(r, &peer.map))
+		return false;
+	*ret_map = peer.map;
+	*ret_number = mapping_at(address, peer.map.internal_port);
+	remote_make(*ret_number, remote6);
+	return map_is_of(&peer.map, *ret_number) &&
+	       (opcode == PCP_MAP || (peer.remote_port == TRAFFIC_REMOTE_PORT && !memcmp(peer.remote6, remote6, sizeof(remote6))));
 }
 
 static bool map_settle(struct load *load, enum load_operation operation, struct mapping *mapping, const struct pcp_map *map)
@@ -291,22 +338,18 @@ static bool answer_take(struct load *load, struct progress *progress, struct rea
 	struct pcp_response_header header;
 	struct mapping *mapping;
 	struct pcp_map map = {};
-	uint32_t number = subscriber_first(address);
+	uint32_t number;
 
 	if (pcp_decode_response_header(r, &header) || !header.is_response || header.version != PCP_VERSION)
 		return bench_fail("what came is no PCP answer");
 	if (header.result != PCP_SUCCESS)
 		return bench_fail("a request was answered %s", pcp_result_name(header.result));
-	if (header.opcode != (operation == LOAD_ANNOUNCE ? PCP_ANNOUNCE : PCP_MAP) || !epoch_is_continuous(load, header.epoch_s))
+	if (header.opcode != operations[operation].opcode || !epoch_is_continuous(load, header.epoch_s))
 		return bench_fail("an answer to something else");
-	if (operation != LOAD_ANNOUNCE && pcp_decode_map(r, &map))
-		return bench_fail("an answer ends too early");
-	if (operation != LOAD_ANNOUNCE)
-		number = mapping_at(address, map.internal_port);
-	if (number >= load->mappings_max || (operation != LOAD_ANNOUNCE && !map_is_of(&map, number)))
-		return bench_fail("an answer with another nonce, protocol or port than was asked for");
+	if (!body_decode(r, header.opcode, address, &map, &number) || number >= load->mappings_max)
+		return bench_fail("an answer with another nonce, protocol, port or remote peer than was asked for");
 	mapping = &load->mappings[number];
-	if (!mapping->is_awaited || !header.lifetime_s != (operation == LOAD_DELETE || operation == LOAD_ANNOUNCE))
+	if (!mapping->is_awaited || !header.lifetime_s == operations[operation].has_lifetime)
 		return true;	/* late: to the first of two requests, or in a job that is over */
 	if (header.lifetime_s > LOAD_LIFETIME_S)
 		return bench_fail("a lifetime of %u seconds was granted", header.lifetime_s);

@@ -16,7 +16,7 @@
 #define LOAD_OF_SUBSCRIBER	(1u << LOAD_OF_SUBSCRIBER_BITS)
 #define LOAD_LIFETIME_S		3600
 
-enum load_operation { LOAD_CREATE, LOAD_RENEW, LOAD_DELETE, LOAD_ANNOUNCE };
+enum load_operation { LOAD_CREATE, LOAD_RENEW, LOAD_DELETE, LOAD_ANNOUNCE, LOAD_PEER };	/* the first three: MAP */
 
 struct load;	/* opaque */
 

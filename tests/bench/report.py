@@ -113,8 +113,8 @@ def notes(entry):
     if "server_ns" in entry:
         text += f", server's CPU {entry['server_ns']:,.0f} ns"
     lost = entry["sent"] - entry["received"]
-    if lost:
-        text += f"  ({lost} of {entry['sent']} lost)"
+    if lost:    # a PCP request without an answer is sent again
+        text += f"  ({lost} {'sent again' if 'latency_us' in entry else 'lost'} of {entry['sent']})"
     return text
 
 
