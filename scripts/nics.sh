@@ -1,10 +1,8 @@
 # shellcheck shell=bash
 # What attach.sh and detach.sh share: finding xcgnctl, the interfaces of a configuration, settings of NICs and their way back.
-# Sourced. A setting that is changed is first written to a file in $saved_dir, one "KIND NAME VALUE" a line, where KIND is
+# Sourced. A setting that is changed is first written to a file of the NIC, one "KIND NAME VALUE" a line, where KIND is
 # `feature` (ethtool -K) or `sysctl` (below /proc/sys/net/ipv4/conf/NIC); a setting that is there already was changed before.
 
-# Not the daemon's /run/xcgn: systemd empties that when xcgnd stops, while the NICs stay as they are.
-saved_dir=/run/xcgn-nics
 here=$(dirname "${BASH_SOURCE[0]}")
 me=$(basename "$0" .sh)
 
@@ -40,15 +38,15 @@ prepare()
 	((${#nics[@]} > 0)) || die "$config: xcgnctl shows no interfaces" 1
 }
 
-# One file for each NIC of each network namespace.
-saved_file() { echo "$saved_dir/$(stat -Lc %i /proc/self/ns/net)-$1"; }
+# One file for each NIC of each network namespace. Not in the daemon's /run/xcgn: systemd empties that when xcgnd stops, while the
+# NICs stay as they are.
+saved_file() { echo "/run/xcgn-nic-$(stat -Lc %i /proc/self/ns/net)-$1"; }
 
 save()
 {
 	local nic=$1 kind=$2 name=$3 value=$4 file
 
 	file=$(saved_file "$nic")
-	mkdir -p "$saved_dir"
 	grep -qs "^$kind $name " "$file" || echo "$kind $name $value" >> "$file"
 }
 
@@ -66,5 +64,4 @@ restore()
 		esac
 	done < <(tac "$file")
 	rm -f "$file"
-	rmdir --ignore-fail-on-non-empty "$saved_dir"
 }

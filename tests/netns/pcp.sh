@@ -57,6 +57,23 @@ note "the Epoch counts"
 expect_match "$(pcp natpmp)" '(version=2 response=1 opcode=0 result=1|version=0 opcode=128 result=0) ' \
 	"NAT-PMP: served, or told that version 2 is spoken (RFC 6887 section 9)"
 
+# The project's own client: results in its exit codes, and the same mapping again by its nonce.
+client() { in_ns host "$B/pcpc" -j -s 198.51.100.1 -S 198.51.100.3 "$@"; }
+expect_exit 0 "pcpc map" client map tcp 6020 --lifetime 600 --external :50000
+external=$(sed -E 's/.*"external": *"([^"]*)".*/\1/' <<< "$output")
+expect_match "$output" '"result": *"SUCCESS".*"internal": *"198.51.100.3:6020".*"lifetime": *600' "its JSON says what was granted"
+own_nonce=$(sed -E 's/.*"nonce": *"([^"]*)".*/\1/' <<< "$output")
+expect_exit 0 "pcpc map, renewed with its nonce" client map tcp 6020 --lifetime 900 --nonce "$own_nonce"
+expect_match "$output" "\"external\": *\"$external\".*\"lifetime\": *900" "the same endpoint, more lifetime"
+expect_exit 3 "pcpc map with another nonce" client map tcp 6020
+expect_match "$output" NOT_AUTHORIZED "the result's name"
+expect_exit 3 "pcpc map --prefer-failure for what is another's" client map tcp 6021 --external "$external" --prefer-failure
+expect_exit 0 "pcpc announce" client announce
+expect_exit 0 "pcpc delete" client delete tcp 6020 --nonce "$own_nonce"
+! ctl -j show mappings | grep -q 198.51.100.3:6020 || fail "the deleted mapping is still listed"
+expect_exit 2 "pcpc without a server" in_ns host "$B/pcpc" -s 198.51.100.9 -S 198.51.100.3 --timeout 1 announce
+expect_exit 1 "pcpc without sense" client map udp 99999
+
 # RFC 6887 section 8.2, spec P8.1: nobody outside is heard, whichever address he tries, and nothing changes.
 ip -n "$LAB_PREFIX-peer" route add 198.51.100.0/24 via 203.0.113.1
 for server in 203.0.113.1 198.51.100.1 192.0.2.5; do

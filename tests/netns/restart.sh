@@ -9,7 +9,7 @@ count=100000
 topology << YAML
 subscribers: {prefixes: [198.51.100.0/24], explicit: 512}
 tables: {mappings: 150000, subscribers: 1024}
-pcp: {lifetime: {min: 120, max: 86400}}
+pcp: {rate: {requests: 0}}
 YAML
 for last in {4..251}; do
 	echo "address add 198.51.100.$last/24 dev host0"

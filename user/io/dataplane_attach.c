@@ -18,14 +18,24 @@ static bool is_ours(struct xdp_program *program)
 	return name && (!strcmp(name, "cgn_outbound") || !strcmp(name, "cgn_inbound"));
 }
 
+static int log_nothing(enum libxdp_print_level level, const char *format, va_list arguments)
+{
+	(void)level;
+	(void)format;
+	(void)arguments;
+	return 0;
+}
+
 /* Ours among those on an interface, or NULL. The caller closes *ret_all, which owns it; *ret_all is NULL if there are none. */
 static struct xdp_program *find_ours(const char *interface, struct xdp_multiprog **ret_all)
 {
 	unsigned ifindex = if_nametoindex(interface);
-	struct xdp_multiprog *all = ifindex ? xdp_multiprog__get_from_ifindex((int)ifindex) : NULL;
 	struct xdp_program *program = NULL;
+	struct xdp_multiprog *all;
 
 	*ret_all = NULL;
+	libxdp_set_print(log_nothing);
+	all = ifindex ? xdp_multiprog__get_from_ifindex((int)ifindex) : NULL;
 	if (!all || libxdp_get_error(all))
 		return NULL;
 	*ret_all = all;
@@ -167,14 +177,6 @@ static bool attach_program(struct dataplane *dp, const struct config *config, co
 	return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot attach: %s", interface->name, strerror(-failed));
 }
 
-static int log_nothing(enum libxdp_print_level level, const char *format, va_list arguments)
-{
-	(void)level;
-	(void)format;
-	(void)arguments;
-	return 0;
-}
-
 bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *name, struct dataplane_error *error)
 {
 	const struct config_interface *interface = find_interface(config, name);
@@ -183,7 +185,6 @@ bool dataplane_attach(struct dataplane *dp, const struct config *config, const c
 	struct xdp_program *present;
 	bool is_current;
 
-	libxdp_set_print(log_nothing);
 	if (!interface)
 		return dataplane_fail(error, DATAPLANE_CONFIG, "%s: not among the configuration's interfaces", name);
 	if (!ifindex)
@@ -203,7 +204,6 @@ bool dataplane_attach(struct dataplane *dp, const struct config *config, const c
 
 bool dataplane_detach(const struct config *config, const char *interface, struct dataplane_error *error)
 {
-	libxdp_set_print(log_nothing);
 	if (!find_interface(config, interface))
 		return dataplane_fail(error, DATAPLANE_CONFIG, "%s: not among the configuration's interfaces", interface);
 	return detach_ours(interface, error);
