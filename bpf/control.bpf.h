@@ -41,6 +41,8 @@ __noinline int control_join(struct cgn_map_request *request, struct cgn_explicit
 	sum.peers = seen.peers | (request->origin == CGN_PEER ? 1u << (key->ordinal & (CGN_PEERS_MAX - 1)) : 0);
 	sum.parts = (seen.state.flags | request->origin) & (CGN_MAP | CGN_PEER);
 	explicit_add_up(&sum);
+	if (!(sum.parts & request->origin) || (request->origin == CGN_PEER && !(sum.peers >> (key->ordinal & (CGN_PEERS_MAX - 1)) & 1)))
+		return CGN_BUSY;	/* over before it began */
 	status = explicit_settle(&seen, &sum);
 	if (status != CGN_OK)
 		return status;

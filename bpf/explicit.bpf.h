@@ -147,12 +147,12 @@ __noinline int explicit_settle(struct cgn_mapping *seen, struct explicit_sum *su
 	ended = seen->peers & ~sum->peers;
 	if (added)
 		__sync_fetch_and_or(&mapping->peers, added);
-	mapping->expires_s = sum->expires_s;	/* before the flag: nobody may see MAP with an old expiry */
 	if (!mapping_change_flags(mapping, seen->state, set, clear)) {
 		if (added)
 			__sync_fetch_and_and(&mapping->peers, ~added);
 		return CGN_BUSY;
 	}
+	mapping->expires_s = sum->expires_s;	/* for readers only, and only by the winner: what ends a part is its own expiry */
 	if (ended)
 		__sync_fetch_and_and(&mapping->peers, ~ended);
 	mapping_mark_explicit(seen->slot, sum->parts != 0);

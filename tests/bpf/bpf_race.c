@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Packets against packets, requests, the reaper and the release of blocks, on two CPUs at once. Afterwards everything is counted
- * (tests/lib/invariants.h). Idle times and lifetimes of minus one second are over at once, ports and blocks do not rest: what
- * happens once a minute in a network happens here in every microsecond. */
+ * (tests/lib/invariants.h). Idle times of minus one second are over at once, lifetimes of none with the second, ports and blocks do
+ * not rest: what happens once a minute in a network happens here all the time. */
 #include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <netinet/in.h>
@@ -84,7 +84,7 @@ static void random_request(struct worker *worker, struct cgn_map_request *reques
 
 	random_endpoint(worker, address, &port, &protocol);
 	*request = (struct cgn_map_request){ .internal = plane_internal(protocol, address, port), .origin = CGN_MAP, .nonce = { 7 } };
-	request->lifetime_s = draw(worker, 2) ? 3600 : OVER;
+	request->lifetime_s = draw(worker, 2) ? 3600 : 0;
 	if (draw(worker, 2)) {
 		inet_pton(AF_INET, "192.0.2.1", request->suggested.addr4);
 		request->suggested.port = (uint16_t)(1024 + draw(worker, 256));
@@ -98,7 +98,7 @@ static void make_request(struct worker *worker)
 
 	random_request(worker, &request);
 	if (worker->ports <= FEW_PORTS)
-		request.lifetime_s = OVER;	/* nothing holds a block for long */
+		request.lifetime_s = 0;	/* nothing holds a block for long */
 	if (draw(worker, 3) ? dataplane_map(plane.dp, &request) : dataplane_delete(plane.dp, &request))
 		abort();
 	worker->done[request.status == CGN_OK]++;
