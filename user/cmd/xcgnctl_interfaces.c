@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "instance_lock.h"
 #include "log.h"
+#include "store.h"
 #include "xcgnctl.h"
 
 static const struct column columns[] = {
@@ -130,12 +131,22 @@ int xcgnctl_detach(struct xcgnctl *ctl)
 	return code ? code : shown;
 }
 
+/* Stable storage first: tables without it are only tables, it without tables would bring them back. */
+static int purge(const struct xcgnctl *ctl)
+{
+	struct dataplane_error error = { .code = EXIT_STATE };
+
+	if (!dataplane_may_purge(ctl->config, &error) || !store_purge(ctl->config->state_dir, error.text, sizeof(error.text)) ||
+	    !dataplane_purge(ctl->config, &error))
+		return xcgnctl_fail(&error);
+	return EXIT_OK;
+}
+
 /* Holding the daemon's lock, so that none starts on tables that are just being removed. */
 int xcgnctl_purge(struct xcgnctl *ctl)
 {
-	struct dataplane_error error;
 	pid_t holder;
-	int lock = instance_lock_take(ctl->config->control, 0, &holder), code = EXIT_OK;
+	int lock = instance_lock_take(ctl->config->control, 0, &holder), code;
 
 	if (lock == -EWOULDBLOCK) {
 		log_error("xcgnd runs (process %ld); stop it before `xcgnctl purge`", (long)holder);
@@ -145,8 +156,7 @@ int xcgnctl_purge(struct xcgnctl *ctl)
 		log_error("%s.lock: cannot lock: %s", ctl->config->control, strerror(-lock));
 		return EXIT_KERNEL;
 	}
-	if (!dataplane_purge(ctl->config, &error))
-		code = xcgnctl_fail(&error);
+	code = purge(ctl);
 	close(lock);
 	return code;
 }

@@ -17,6 +17,7 @@
 #include "instance_lock.h"
 #include "log.h"
 #include "netlink.h"
+#include "persistence.h"
 #include "pcp_proto.h"
 #include "pcp_server.h"
 #include "pcp_service.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct config *config;
 	struct ev_loop *loop;
 	struct dataplane *dp;
+	struct persistence *persistence;
 	struct pcp_server *server;
 	struct pcp_service *service;
 	struct expiry *expiry;
@@ -90,6 +92,16 @@ static json_t *results_of(const struct pcp_server_stats *stats)
 	return results;
 }
 
+static json_t *store_of(const struct persistence *persistence)
+{
+	struct persistence_stats stats = persistence_stats(persistence);
+
+	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "complete", stats.is_complete, "failing", stats.is_failing,
+			 "commits", (json_int_t)stats.commits, "failures", (json_int_t)stats.failures, "bytes", (json_int_t)stats.bytes,
+			 "at_start", "restored", (json_int_t)stats.restored, "expired", (json_int_t)stats.expired,
+			 "superseded", (json_int_t)stats.superseded, "lost", (json_int_t)stats.lost);
+}
+
 static bool command_status(void *context, const json_t *request, json_t *reply, struct control_error *error)
 {
 	const struct daemon *daemon = context;
@@ -110,6 +122,7 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 						       (json_int_t)expiry->deleted, "demoted", (json_int_t)expiry->demoted, "blocks_released",
 						       (json_int_t)expiry->blocks_released, "subscribers_removed",
 						       (json_int_t)expiry->subscribers_removed));
+	json_object_set_new(reply, "store", store_of(daemon->persistence));
 	return true;
 }
 
@@ -273,8 +286,10 @@ static enum daemon_exit open_dataplane(struct daemon *daemon)
 	if (!memory_suffices(daemon->config))
 		return DAEMON_KERNEL;
 	daemon->dp = dataplane_open(daemon->config, &fresh, &error);
-	if (!daemon->dp || !dataplane_configure(daemon->dp, daemon->config, &error) ||
-	    !statics_apply(daemon->dp, daemon->config, &error)) {
+	if (daemon->dp && dataplane_configure(daemon->dp, daemon->config, &error))
+		daemon->persistence = persistence_open(daemon->config, daemon->dp, fresh, &error);
+	/* what clients have comes before what the operator adds */
+	if (!daemon->persistence || !statics_apply(daemon->dp, daemon->config, &error)) {
 		log_error("%s", error.text);
 		return (enum daemon_exit)error.code;
 	}
@@ -282,9 +297,9 @@ static enum daemon_exit open_dataplane(struct daemon *daemon)
 		log_error("%s/meta: cannot read", daemon->config->pin_dir);
 		return DAEMON_STATE;
 	}
-	log_info(fresh ? "built %s: %u external addresses, Epoch starts at 0" : "adopted %s: %u external addresses, Epoch %u",
-		 daemon->config->pin_dir, meta.address_count, dataplane_now_s() - meta.epoch_base_s);
-	daemon->server = pcp_server_new(&policy, &dataplane_bpf_ops, daemon->dp);
+	log_info("%s %s: %u external addresses, Epoch %u", fresh ? "built" : "adopted", daemon->config->pin_dir, meta.address_count,
+		 dataplane_now_s() - meta.epoch_base_s);
+	daemon->server = pcp_server_new(&policy, persistence_ops, persistence_ops_context(daemon->persistence));
 	if (!daemon->server) {
 		log_error("out of memory");
 		return DAEMON_KERNEL;
@@ -300,6 +315,9 @@ static enum daemon_exit open_service(struct daemon *daemon)
 
 	daemon->service = pcp_service_new(daemon->loop, daemon->server, daemon->config);
 	daemon->expiry = expiry_new(daemon->loop, daemon->dp);
+	if (daemon->service)
+		pcp_service_set_commit(daemon->service, persistence_commit, persistence_ops_context(daemon->persistence));
+	persistence_start(daemon->persistence, daemon->loop);
 	if (!daemon->service || !daemon->expiry) {
 		log_error("out of memory");
 		return DAEMON_KERNEL;
@@ -368,6 +386,7 @@ void daemon_free(struct daemon *daemon)
 	expiry_free(daemon->expiry);
 	pcp_service_free(daemon->service);
 	pcp_server_free(daemon->server);
+	persistence_close(daemon->persistence);
 	dataplane_close(daemon->dp);
 	if (daemon->loop)
 		ev_loop_destroy(daemon->loop);

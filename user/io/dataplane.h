@@ -42,7 +42,9 @@ bool dataplane_attach(struct dataplane *dp, const struct config *config, const c
 bool dataplane_detach(const struct config *config, const char *interface, struct dataplane_error *error);
 /* Is our program on this interface now? */
 bool dataplane_is_attached(const char *interface);
-/* Removes every pin below pin_dir, and the folder. Refused (DATAPLANE_STATE) while our programs are attached. */
+/* Refused (DATAPLANE_STATE): our programs are on one of the configured interfaces. */
+bool dataplane_may_purge(const struct config *config, struct dataplane_error *error);
+/* Removes every pin below pin_dir, and the folder, if it may. */
 bool dataplane_purge(const struct config *config, struct dataplane_error *error);
 
 int dataplane_map_fd(const struct dataplane *dp, enum dataplane_map map);
@@ -65,6 +67,10 @@ bool dataplane_find_explicit(const struct dataplane *dp, const struct cgn_explic
 bool dataplane_find_description(const struct dataplane *dp, const struct cgn_explicit_key *key, struct cgn_description *ret_description);
 bool dataplane_find_subscriber(const struct dataplane *dp, const struct cgn_subscriber_key *key,
 			       struct cgn_subscriber *ret_subscriber);
+/* Steps through all of `explicit`, a hash: *cursor is 0 at first and has come back 0 at the end. An element that stands there
+ * all the while is met exactly once. Returns how many were written, which may be 0 before the end, or -errno. `max` at least 256. */
+int dataplane_walk_explicit(const struct dataplane *dp, uint64_t *cursor, struct cgn_explicit_key *ret_keys,
+			    struct cgn_explicit *ret_values, uint32_t max);
 /* A consistent copy of a live slot; false if it is not live. */
 bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_slot *ret_slot);
 /* Sums of all CPUs. */

@@ -151,21 +151,29 @@ static bool is_in_use(const char *pin_dir)
 	return in_use;
 }
 
-bool dataplane_purge(const struct config *config, struct dataplane_error *error)
+bool dataplane_may_purge(const struct config *config, struct dataplane_error *error)
 {
-	struct stat status;
 	unsigned i;
 
 	for (i = 0; i < config->interfaces_count; i++)
 		if (dataplane_is_attached(config->interfaces[i].name))
 			return dataplane_fail(error, DATAPLANE_STATE, "%s: still attached; run `xcgnctl detach` first",
 					      config->interfaces[i].name);
-	if (stat(config->pin_dir, &status))
-		return dataplane_fail(error, DATAPLANE_STATE, "%s: nothing to purge: %s", config->pin_dir, strerror(errno));
 	if (is_in_use(config->pin_dir))
 		return dataplane_fail(error, DATAPLANE_STATE,
 				      "%s: an interface is still attached that is not here: run `xcgnctl detach` in its network namespace, with the configuration that names it",
 				      config->pin_dir);
+	return true;
+}
+
+bool dataplane_purge(const struct config *config, struct dataplane_error *error)
+{
+	struct stat status;
+
+	if (!dataplane_may_purge(config, error))
+		return false;
+	if (stat(config->pin_dir, &status))
+		return dataplane_fail(error, DATAPLANE_STATE, "%s: nothing to purge: %s", config->pin_dir, strerror(errno));
 	dataplane_remove_pins(config->pin_dir);
 	if (!stat(config->pin_dir, &status))
 		return dataplane_fail(error, DATAPLANE_STATE, "%s: pins removed, but the folder holds something else and stays",

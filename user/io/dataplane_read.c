@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Reading the tables: shared memory where there is some, one element at a time else. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
@@ -60,6 +61,19 @@ bool dataplane_find_description(const struct dataplane *dp, const struct cgn_exp
 bool dataplane_find_subscriber(const struct dataplane *dp, const struct cgn_subscriber_key *key, struct cgn_subscriber *ret_subscriber)
 {
 	return !bpf_map_lookup_elem(dp->map[DP_SUBSCRIBERS], key, ret_subscriber);
+}
+
+int dataplane_walk_explicit(const struct dataplane *dp, uint64_t *cursor, struct cgn_explicit_key *ret_keys,
+			    struct cgn_explicit *ret_values, uint32_t max)
+{
+	uint32_t bucket = (uint32_t)*cursor, next = 0, count = max;	/* *cursor is the kernel's number plus a bit that it stands there */
+	int failed;
+
+	failed = bpf_map_lookup_batch(dp->map[DP_EXPLICIT], *cursor ? &bucket : NULL, &next, ret_keys, ret_values, &count, NULL) ? -errno : 0;
+	if (failed && failed != -ENOENT)
+		return failed;
+	*cursor = failed ? 0 : (uint64_t)1 << 32 | next;
+	return (int)count;
 }
 
 bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_slot *ret_slot)

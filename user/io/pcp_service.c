@@ -70,6 +70,16 @@ static void decide(struct pcp_service *service, struct udp_batch *batch, unsigne
 								UDP_DATAGRAM_MAX));
 }
 
+/* What could not be made safe is not promised: asked again, it is refused. */
+static void decide_again(struct pcp_service *service, unsigned rounds, uint64_t now_ms)
+{
+	unsigned round, i;
+
+	for (round = 0; round < rounds; round++)
+		for (i = 0; i < udp_batch_count(service->batches[round]); i++)
+			decide(service, service->batches[round], i, now_ms);
+}
+
 /* Everything that waits, up to ROUNDS batches, is decided, made safe in one go, then answered. */
 static void handle_readable(struct ev_loop *loop, struct ev_io *io, int events)
 {
@@ -87,8 +97,8 @@ static void handle_readable(struct ev_loop *loop, struct ev_io *io, int events)
 		for (i = 0; i < (unsigned)count; i++)
 			decide(service, service->batches[rounds], i, now_ms);
 	}
-	if (!rounds || (service->commit && !service->commit(service->commit_context)))
-		return;
+	if (rounds && service->commit && !service->commit(service->commit_context))
+		decide_again(service, rounds, now_ms);
 	for (i = 0; i < rounds; i++)
 		service->stats.unsent += udp_batch_send(service->batches[i], io->fd);
 }

@@ -27,7 +27,7 @@ bool pcp_service_refresh(struct pcp_service *service, char *error, size_t error_
 void pcp_service_set_config(struct pcp_service *service, const struct config *config);
 
 /* What was decided must be safe before it is answered: called with a whole batch decided and none of it answered.
- * False: nothing of the batch is answered, as if it had been lost on the way. */
+ * False: nothing of it is safe. All of the batch is decided anew, with nothing changed meanwhile, and then answered. */
 void pcp_service_set_commit(struct pcp_service *service, bool (*commit)(void *context), void *context);
 
 const struct pcp_service_stats *pcp_service_stats(const struct pcp_service *service);

@@ -89,9 +89,9 @@ void store_begin_anew(struct store *store)
 	store_forget_before(store, store->next);
 }
 
-bool store_is_failing(const struct store *store)
+int store_failure(const struct store *store)
 {
-	return store->failing;
+	return store->failed;
 }
 
 uint64_t store_position(const struct store *store)
@@ -319,13 +319,10 @@ static int commit(struct store *store)
 
 int store_commit(struct store *store)
 {
-	int failed;
-
 	if (!store->pending_len && !store->header_changed)
 		return 0;
-	failed = commit(store);
-	store->failing = failed;
-	return failed;
+	store->failed = commit(store);
+	return store->failed;
 }
 
 int store_tick(struct store *store)

@@ -70,7 +70,7 @@ int store_put(struct store *store, const struct store_record *record);
 /* Makes durable what was put since the last commit: on return 0 it survives power loss. On an error it stays put and is tried
  * again by the next call: until that succeeds, nothing more may be promised. Nothing put: returns at once. */
 int store_commit(struct store *store);
-bool store_is_failing(const struct store *store);	/* the last commit failed */
+int store_failure(const struct store *store);	/* of the last commit: 0 or -errno */
 /* Once a second or so: notes a wall clock that was set, and gives back the space of forgotten records. */
 int store_tick(struct store *store);
 

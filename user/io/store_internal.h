@@ -41,7 +41,8 @@ struct store {
 	int lock, file;
 	uint64_t file_size;
 	struct store_header header;
-	bool header_changed, trimming, failing;
+	bool header_changed, trimming;
+	int failed;			/* the last commit's error */
 	uint64_t next;			/* sequence number of the next chunk */
 	uint64_t marked_ms;		/* wall minus boot clock as last written */
 	uint8_t *pending;

@@ -85,6 +85,11 @@ static uint32_t ingress_of(struct msghdr *header)
 	return 0;
 }
 
+unsigned udp_batch_count(const struct udp_batch *batch)
+{
+	return batch->count;
+}
+
 struct udp_datagram udp_batch_datagram(const struct udp_batch *batch, unsigned index)
 {
 	struct msghdr header = batch->headers[index].msg_hdr;

@@ -26,6 +26,7 @@ int udp_socket_open(const uint8_t addr4[4], uint16_t port);
 
 /* What is there, at most UDP_BATCH_MAX; the datagrams before are gone. Returns how many, or -errno. */
 int udp_batch_receive(struct udp_batch *batch, int fd);
+unsigned udp_batch_count(const struct udp_batch *batch);	/* datagrams in it */
 struct udp_datagram udp_batch_datagram(const struct udp_batch *batch, unsigned index);
 /* UDP_DATAGRAM_MAX bytes for the answer to a datagram. */
 uint8_t *udp_batch_answer(struct udp_batch *batch, unsigned index);

@@ -1,0 +1,164 @@
+#!/bin/bash
+# Design section 4: over a reboot, which empties the maps, stable storage brings back every mapping that was promised, and the Epoch
+# goes on; whatever is lost is told by an Epoch of 0 (RFC 6887 section 8.5). F7a, F8 of the failure scenarios.
+#   host ──────── in0 cgn out0 ──────── peer       198.51.100.2,.3 │ .1  203.0.113.1 │ 203.0.113.9, .10
+# A reboot is: xcgnd killed, its programs off the interfaces, its pins removed.
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+
+mappings() { ctl -j show mappings --nonces --origin map | sed -E 's/"(remaining|idle|created)": *[^,}]*,?//g' | sort; }
+listed() { [[ $(mappings | wc -l) == "$1" ]]; }
+epoch() { field "$(pcp announce)" epoch; }
+reason() { ctl -j status | sed -E 's/.*"epoch_reset_reason": *"([^"]*)".*/\1/'; }
+store_says() { status_has "\"store\": *\{.*\"$1\": *$2"; }
+store_ids() { ls "$dir/state"; }
+
+power_off()
+{
+	off=$EPOCHREALTIME
+	stop_xcgnd KILL
+	detach > /dev/null
+	rm -rf "$pins"
+	[[ ! -e $pins ]] || fail "the pins are still there"
+}
+
+# It ran on, within two seconds of the time that passed.
+expect_epoch_ran_on()
+{
+	local now
+
+	now=$(epoch)
+	awk -v then="$epoch" -v now="$now" -v a="$asked" -v b="$EPOCHREALTIME" \
+		'BEGIN { d = (now - then) - (b - a); exit !(d < 2 && d > -2) }' || fail "$1: the Epoch went from $epoch to $now"
+	note "$1: the Epoch ran on, $epoch to $now"
+	epoch=$now asked=$EPOCHREALTIME
+}
+
+expect_epoch_reset()
+{
+	local now
+
+	now=$(epoch)
+	awk -v now="$now" -v a="$off" -v b="$EPOCHREALTIME" 'BEGIN { exit !(now < b - a + 1) }' ||
+		fail "$1: the Epoch went from $epoch to $now"
+	expect_equal "$(reason)" "$2" "$1: the Epoch is $now, and the reason"
+	epoch=$now asked=$EPOCHREALTIME
+}
+
+# The Epoch must be so far on that a reset is seen.
+await_epoch() { wait_for status_has "\"epoch\": *([6-9]|[1-9][0-9]+),"; epoch=$(epoch) asked=$EPOCHREALTIME; }
+
+ready << YAML
+pcp: {lifetime: {min: 1, max: 86400}}
+static: [{protocol: udp, internal: "198.51.100.15:7000", external: "192.0.2.3:7777"}]
+YAML
+expect_equal "$(reason)" first-start "the first start"
+
+udp=$(pcp map udp 6000 lifetime=7200 nonce=0102030405060708090a0b0c)
+tcp=$(pcp map tcp 6000 lifetime=7200 nonce=1112131415161718191a1b1c)
+gone=$(pcp map udp 6001 lifetime=7200 nonce=2122232425262728292a2b2c)
+expect_equal "$(field "$(pcp map udp 6001 lifetime=0 nonce=2122232425262728292a2b2c)" result)" 0 "one mapping deleted"
+short=$(pcp map udp 6002 lifetime=1 nonce=3132333435363738393a3b3c)
+expect_equal "$(field "$udp" result)$(field "$tcp" result)$(field "$gone" result)$(field "$short" result)" 0000 "mappings by PCP"
+expect_equal "$(field "$(pcp map udp 6000 lifetime=3600 nonce=0102030405060708090a0b0c)" result)" 0 "one renewed"
+await_epoch
+wait_for listed 2
+listing=$(mappings)
+
+power_off
+start_xcgnd
+attach
+[[ $(mappings) == "$listing" ]] || fail "other mappings after the reboot: $(mappings) instead of $listing"
+note "the same mappings, with their nonces, and neither the deleted nor the expired one"
+store_says lost 0 || fail "something is lost: $(ctl -j status)"
+store_says restored 2 || fail "not two restored: $(ctl -j status)"
+expect_epoch_ran_on "reboot"
+renewed=$(pcp map udp 6000 lifetime=3600 nonce=0102030405060708090a0b0c)
+expect_equal "$(field "$renewed" result) $(field "$renewed" external)" "0 $(field "$udp" external)" "renewed at its endpoint"
+expect_equal "$(field "$(pcp map tcp 6000 lifetime=7200 nonce=ffffffffffffffffffffffff)" result)" 2 "another nonce is NOT_AUTHORIZED"
+expect_match "$(ctl -j show mappings --origin static)" 192.0.2.3:7777 "the operator's mapping comes from the configuration"
+start_reflector peer 203.0.113.9:3478
+background host "$scratch/in.out" /usr/bin/python3 "$lib/stream.py" udp-take 198.51.100.2:6000
+wait_for says "$scratch/in.out" ready
+in_ns peer timeout 5 /usr/bin/python3 "$lib/stream.py" udp-send 203.0.113.9:7100 "$(field "$udp" external)" 50 > "$scratch/send.out" &
+jobs+=("$!")
+sender=$!
+
+# A daemon that dies is no reboot: neither is lost, and the store follows the maps.
+wait_for store_says complete true
+stop_xcgnd KILL
+start_xcgnd
+expect_epoch_ran_on "kill -9"
+wait_for store_says complete true
+finish $sender
+wait_for says "$scratch/in.out" received
+[[ $(field "$(tail -n 1 "$scratch/in.out")" received) -gt 0 ]] || fail "no packet came in by the restored mapping"
+note "packets from outside reach the host by the restored mapping"
+
+# A store of other maps (a folder changed and changed back) does not count for these.
+mv "$dir/state" "$dir/state.old"
+stop_xcgnd KILL
+start_xcgnd
+expect_epoch_ran_on "kill -9 and another state-dir"
+wait_for store_says complete true
+new=$(pcp map udp 6010 lifetime=7200 nonce=4142434445464748494a4b4c)
+stop_xcgnd KILL
+rm -rf "$dir/state"
+mv "$dir/state.old" "$dir/state"
+start_xcgnd
+wait_for store_says complete true
+power_off
+start_xcgnd
+attach
+expect_match "$(mappings)" "$(field "$new" external)" "a store of before is brought up to date"
+expect_epoch_ran_on "reboot with a store written anew"
+
+# Lost: every way to lose it resets the Epoch, and says why.
+await_epoch
+power_off
+rm "$dir/state/store.mdb"
+start_xcgnd
+attach
+expect_equal "$(mappings)" "" "without a store nothing comes back"
+expect_epoch_reset "store removed" reboot
+
+udp=$(pcp map udp 6000 lifetime=7200 nonce=0102030405060708090a0b0c)
+await_epoch
+power_off
+truncate -s 20000 "$dir/state/store.mdb"
+start_xcgnd
+attach
+expect_epoch_reset "store truncated" state-lost
+expect_match "$(store_ids)" 'store\.mdb\.[0-9]{8}T[0-9]{6}Z' "what was there is kept under a name with the date"
+expect_match "$(cat "$log")" "it is truncated; kept as" "and the log says so"
+
+udp=$(pcp map udp 6000 lifetime=7200 nonce=0102030405060708090a0b0c)
+await_epoch
+power_off
+"$lab" config <(echo "pools: [{name: main, addresses: [192.0.2.16/28]}]")
+start_xcgnd
+attach
+expect_epoch_reset "pool changed" state-lost
+store_says lost 1 || fail "not one lost: $(ctl -j status)"
+
+udp=$(pcp map udp 6000 lifetime=7200 nonce=0102030405060708090a0b0c)
+expect_equal "$(field "$udp" result)" 0 "a mapping of the new pool"
+await_epoch
+off=$EPOCHREALTIME
+stop_xcgnd TERM
+detach > /dev/null
+expect_exit 0 "purge" ctl purge
+start_xcgnd
+attach
+expect_equal "$(mappings)" "" "a purge brings nothing back"
+expect_epoch_reset "purge" purged
+await_epoch
+power_off
+start_xcgnd
+expect_epoch_ran_on "reboot after a purge"
+
+# One store, one daemon.
+sed -E "s,^control:.*,control: $dir/other.sock,; s,^pin-dir:.*,pin-dir: $pins-other," "$config" > "$scratch/other.yaml"
+expect_exit 3 "a second daemon on the same state-dir" in_ns cgn timeout 20 "$B/xcgnd" -c "$scratch/other.yaml"
+rm -rf "$pins-other"
+expect_match "$output" "in use by process $xcgnd_pid" "and it says who has it"

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The data plane's operations with a memory: what is changed through them is put into the store, and made durable before
+ * anybody is told. Core code sees a dataplane_ops like any other. */
+#ifndef CGN_DATAPLANE_RECORDER_H
+#define CGN_DATAPLANE_RECORDER_H
+#include <stdbool.h>
+#include "dataplane_ops.h"
+
+struct dataplane_recorder;	/* opaque */
+struct store;
+
+/* ops, dataplane and store are borrowed. NULL: out of memory. */
+struct dataplane_recorder *dataplane_recorder_new(const struct dataplane_ops *ops, void *dataplane, struct store *store);
+void dataplane_recorder_free(struct dataplane_recorder *recorder);	/* NULL is fine */
+
+/* Its `dataplane` is a struct dataplane_recorder. While the store fails, `map` and `delete` change nothing and return its error:
+ * nothing is promised that could not be kept. */
+extern const struct dataplane_ops dataplane_recorder_ops;
+
+/* Between deciding a batch and answering it: true when all that was changed is durable. False: what the batch created has been
+ * taken back, nothing of it may be answered as a success; to ask again is to be refused. */
+bool dataplane_recorder_commit(void *recorder);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Maps and stable storage as one (design section 4): opens the store, fills fresh maps from it, decides the Epoch, records what is
+ * granted, and keeps the two in agreement while the daemon runs. Logs what it finds. */
+#ifndef CGN_PERSISTENCE_H
+#define CGN_PERSISTENCE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "cgn/abi.h"
+
+struct config;
+struct dataplane;
+struct dataplane_error;
+struct dataplane_ops;
+struct ev_loop;
+struct persistence;	/* opaque */
+
+struct persistence_stats {
+	uint64_t commits, failures, bytes;	/* since the start */
+	bool is_complete;			/* a reboot now would lose nothing */
+	bool is_failing;			/* nothing can be written: creations are refused */
+	uint32_t restored, expired, superseded, lost;	/* at the start */
+};
+
+/* The configuration is applied to the maps already, its static mappings too. `is_fresh` as dataplane_open() said. On return the
+ * Epoch stands in the maps, and is reset only if something that was acknowledged is lost. NULL with an error (DATAPLANE_STATE). */
+struct persistence *persistence_open(const struct config *config, struct dataplane *dp, bool is_fresh, struct dataplane_error *error);
+void persistence_close(struct persistence *persistence);	/* NULL is fine */
+
+/* What the PCP server asks instead of the data plane itself; the context is for persistence_commit() too. */
+extern const struct dataplane_ops *const persistence_ops;
+void *persistence_ops_context(struct persistence *persistence);
+/* Before answers are sent, see dataplane_recorder_commit(). */
+bool persistence_commit(void *ops_context);
+
+/* From now on works in the background: agreement with the maps, the wall clock, a disk that was full. */
+void persistence_start(struct persistence *persistence, struct ev_loop *loop);
+
+/* Resets the Epoch, durably before it is seen. False: it could not be made durable, and nothing was reset. */
+bool persistence_reset_epoch(struct persistence *persistence, enum cgn_epoch_reason reason);
+
+struct persistence_stats persistence_stats(const struct persistence *persistence);
+
+#endif
