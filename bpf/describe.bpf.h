@@ -8,17 +8,23 @@
 __noinline int describe(struct cgn_describe_request *request)
 {
 	struct cgn_explicit_key key;
+	struct cgn_explicit *part;
 
 	if (!request)
 		return CGN_BAD_REQUEST;
 	key = request->key;
-	if (!bpf_map_lookup_elem(&explicit, &key))
+	part = bpf_map_lookup_elem(&explicit, &key);
+	if (!part)
 		return CGN_NOT_FOUND;
 	if (!request->description.length) {
 		bpf_map_delete_elem(&descriptions, &key);
+		part->described = 0;
 		return CGN_OK;
 	}
-	return bpf_map_update_elem(&descriptions, &key, &request->description, BPF_ANY) ? CGN_TABLE_FULL : CGN_OK;
+	if (bpf_map_update_elem(&descriptions, &key, &request->description, BPF_ANY))
+		return CGN_TABLE_FULL;
+	part->described = 1;
+	return CGN_OK;
 }
 
 /* The address that the subscriber's mappings have, or will have: with a block of it, so that the first one finds a port there. */

@@ -229,7 +229,7 @@ struct cgn_explicit {
 	__u16 remote_port;	/* PEER */
 	__u16 set_first;	/* PORT_SET: first internal port of its set (RFC 7753) */
 	__u16 set_size;		/* PORT_SET: ports of its set; 0: none */
-	__u16 reserved;
+	__u16 described;	/* 1: `descriptions` has its text */
 };
 CGN_ASSERT_SIZE(struct cgn_explicit, 68);
 

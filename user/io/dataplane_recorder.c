@@ -2,57 +2,71 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "dataplane.h"
 #include "dataplane_recorder.h"
+#include "explicit_record.h"
 #include "store.h"
-#include "store_record.h"
+
+#define TAKE_BACK_TRIES 8	/* CGN_BUSY: a packet changed the same endpoint */
 
 struct dataplane_recorder {
-	const struct dataplane_ops *ops;
-	void *dataplane;
+	struct recorder_source source;
 	struct store *store;
+	struct explicit_record record;
 	struct cgn_map_request *created;	/* by this batch */
 	size_t created_count, created_size;
 };
 
-static void key_of(const struct cgn_map_request *request, struct store_key *ret_key)
+bool dataplane_recorder_read(void *dp, const struct store *store, const struct store_key *key, struct explicit_record *ret_record)
 {
-	memset(ret_key, 0, sizeof(*ret_key));
-	ret_key->internal = request->internal;
-	ret_key->opcode = request->origin;
+	struct cgn_explicit_key found;
+	struct cgn_explicit value;
+
+	return explicit_record_find(dp, key, &found, &value) && explicit_record_from(dp, store, &found, &value, ret_record);
 }
 
-/* The nonce that stands there, which under a relaxed policy is not that of whoever renewed it. */
-static void kept_nonce(const struct dataplane_recorder *recorder, const struct cgn_map_request *request, uint8_t ret_nonce[CGN_NONCE_LEN])
+static struct store_key key_of(const struct cgn_map_request *request)
 {
-	struct cgn_listed listed = { .internal = request->internal, .external = request->external };
-	struct cgn_explicit details;
+	struct store_key key = { .internal = request->internal, .opcode = request->origin };
 
-	memcpy(ret_nonce, request->nonce, CGN_NONCE_LEN);
-	if (request->nonce_policy != CGN_NONCE_STRICT && !request->created && recorder->ops->details(recorder->dataplane, &listed, &details))
-		memcpy(ret_nonce, details.nonce, CGN_NONCE_LEN);
+	if (request->origin == CGN_PEER) {
+		memcpy(key.remote6, request->remote6, sizeof(key.remote6));
+		key.remote_port = request->remote_port;
+	}
+	return key;
 }
 
-static int record_grant(struct dataplane_recorder *recorder, const struct cgn_map_request *request)
+/* ---- recording ---- */
+
+/* As it stands in the maps: nonce, end, description may be other than the request's. */
+static int record_standing(struct dataplane_recorder *recorder, const struct store_key *key)
+{
+	if (!recorder->source.read(recorder->source.dataplane, recorder->store, key, &recorder->record))
+		return 0;	/* it has ended meanwhile */
+	return store_put(recorder->store, &recorder->record.record);
+}
+
+/* A new MAP is what was asked for: no need to read it. */
+static int record_new(struct dataplane_recorder *recorder, const struct cgn_map_request *request)
 {
 	struct store_record record = {
 		.kind = STORE_GRANT,
+		.key = key_of(request),
 		.expires_s = store_now_s(recorder->store) + request->lifetime_s,
 		.client_port = request->client_port,
 		.external_port = request->external.port,
 	};
 
-	key_of(request, &record.key);
-	kept_nonce(recorder, request, record.nonce);
+	memcpy(record.nonce, request->nonce, sizeof(record.nonce));
 	memcpy(record.client6, request->client6, sizeof(record.client6));
 	memcpy(record.external4, request->external.addr4, sizeof(record.external4));
 	return store_put(recorder->store, &record);
 }
 
-static int record_deletion(struct dataplane_recorder *recorder, const struct cgn_map_request *request)
+static int record_deletion(struct dataplane_recorder *recorder, const struct store_key *key)
 {
-	struct store_record record = { .kind = STORE_DELETION };
+	struct store_record record = { .kind = STORE_DELETION, .key = *key };
 
-	key_of(request, &record.key);
 	return store_put(recorder->store, &record);
 }
 
@@ -72,64 +86,135 @@ static int remember_creation(struct dataplane_recorder *recorder, const struct c
 	return 0;
 }
 
-/* Ends a mapping that nobody was told of. */
+/* Ends a mapping that nobody was told of. A PEER cannot be deleted (RFC 6887 section 12.3): it stands until its lifetime ends. */
 static void take_back(struct dataplane_recorder *recorder, const struct cgn_map_request *created)
 {
-	struct cgn_map_request request = *created;
+	struct store_key key = key_of(created);
+	struct cgn_map_request request;
 	int tries;
 
-	for (tries = 0; tries < 8; tries++) {
+	if (created->origin == CGN_PEER)
+		return;
+	for (tries = 0; tries < TAKE_BACK_TRIES; tries++) {
+		request = *created;
 		request.nonce_policy = CGN_NONCE_OFF;
-		if (recorder->ops->delete(recorder->dataplane, &request) || request.status != CGN_BUSY)
+		if (recorder->source.ops->delete(recorder->source.dataplane, &request) || request.status != CGN_BUSY)
 			break;
 	}
-	record_deletion(recorder, created);
+	record_deletion(recorder, &key);
 }
 
-static int recorder_map(void *dataplane, struct cgn_map_request *request)
+static int record_granted(struct dataplane_recorder *recorder, const struct cgn_map_request *request)
 {
-	struct dataplane_recorder *recorder = dataplane;
+	struct store_key key = key_of(request);
+	int failed = request->created ? remember_creation(recorder, request) : 0;
+
+	if (failed)
+		return failed;
+	return request->created && request->origin == CGN_MAP ? record_new(recorder, request) : record_standing(recorder, &key);
+}
+
+/* ---- operations ---- */
+
+static int grant(struct dataplane_recorder *recorder, int (*operation)(void *, struct cgn_map_request *), struct cgn_map_request *request)
+{
+	bool only_asks = !request->lifetime_s;
 	int failed = store_failure(recorder->store);
 
 	if (!failed)
-		failed = recorder->ops->map(recorder->dataplane, request);
-	if (failed || request->status != CGN_OK || request->lifetime_s == CGN_FOREVER)	/* the operator's are in the configuration */
+		failed = operation(recorder->source.dataplane, request);
+	if (failed || request->status != CGN_OK || only_asks || request->lifetime_s == CGN_FOREVER)	/* the configuration has the operator's */
 		return failed;
-	failed = request->created ? remember_creation(recorder, request) : 0;
-	if (!failed)
-		failed = record_grant(recorder, request);
+	failed = record_granted(recorder, request);
 	if (failed && request->created)
 		take_back(recorder, request);
 	return failed;
 }
 
+static int recorder_map(void *dataplane, struct cgn_map_request *request)
+{
+	struct dataplane_recorder *recorder = dataplane;
+
+	return grant(recorder, recorder->source.ops->map, request);
+}
+
+static int recorder_peer(void *dataplane, struct cgn_map_request *request)
+{
+	struct dataplane_recorder *recorder = dataplane;
+
+	return grant(recorder, recorder->source.ops->peer, request);
+}
+
 static int recorder_delete(void *dataplane, struct cgn_map_request *request)
 {
 	struct dataplane_recorder *recorder = dataplane;
+	struct store_key key = key_of(request);
 	int failed = store_failure(recorder->store);
 
 	if (!failed)
-		failed = recorder->ops->delete(recorder->dataplane, request);
-	return failed || request->status != CGN_OK ? failed : record_deletion(recorder, request);
+		failed = recorder->source.ops->delete(recorder->source.dataplane, request);
+	return failed || request->status != CGN_OK ? failed : record_deletion(recorder, &key);
 }
+
+static int recorder_describe(void *dataplane, struct cgn_describe_request *request)
+{
+	struct dataplane_recorder *recorder = dataplane;
+	struct store_key key = { .internal = request->key.internal, .opcode = request->key.opcode };
+	int failed = store_failure(recorder->store);
+
+	if (!failed)
+		failed = recorder->source.ops->describe(recorder->source.dataplane, request);
+	return failed || request->status != CGN_OK ? failed : record_standing(recorder, &key);
+}
+
+/* ---- those that change nothing that was promised ---- */
 
 static int recorder_list(void *dataplane, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max)
 {
-	struct dataplane_recorder *recorder = dataplane;
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
 
-	return recorder->ops->list(recorder->dataplane, subscriber, ret_listed, max);
+	return source->ops->list(source->dataplane, subscriber, ret_listed, max);
 }
 
 static bool recorder_details(void *dataplane, const struct cgn_listed *listed, struct cgn_explicit *ret_details)
 {
-	struct dataplane_recorder *recorder = dataplane;
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
 
-	return recorder->ops->details(recorder->dataplane, listed, ret_details);
+	return source->ops->details(source->dataplane, listed, ret_details);
+}
+
+static int recorder_pair(void *dataplane, struct cgn_pair_request *request)
+{
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
+
+	return source->ops->pair(source->dataplane, request);
+}
+
+static bool recorder_find(void *dataplane, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping)
+{
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
+
+	return source->ops->find(source->dataplane, internal, ret_mapping);
+}
+
+static int recorder_list_internals(void *dataplane, const struct cgn_subscriber_key *subscriber, __u32 origins,
+				   struct cgn_internal **ret_internals)
+{
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
+
+	return source->ops->list_internals(source->dataplane, subscriber, origins, ret_internals);
 }
 
 const struct dataplane_ops dataplane_recorder_ops = {
-	.map = recorder_map, .delete = recorder_delete, .list = recorder_list, .details = recorder_details,
+	.map = recorder_map, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
+	.list = recorder_list, .details = recorder_details, .pair = recorder_pair, .find = recorder_find,
+	.list_internals = recorder_list_internals,
 };
+
+/* One more operation would be one that nobody records: it belongs above. */
+_Static_assert(sizeof(struct dataplane_ops) == 9 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
+
+/* ---- committing ---- */
 
 bool dataplane_recorder_commit(void *context)
 {
@@ -142,14 +227,13 @@ bool dataplane_recorder_commit(void *context)
 	return !failed;
 }
 
-struct dataplane_recorder *dataplane_recorder_new(const struct dataplane_ops *ops, void *dataplane, struct store *store)
+struct dataplane_recorder *dataplane_recorder_new(const struct recorder_source *source, struct store *store)
 {
 	struct dataplane_recorder *recorder = calloc(1, sizeof(*recorder));
 
 	if (!recorder)
 		return NULL;
-	recorder->ops = ops;
-	recorder->dataplane = dataplane;
+	recorder->source = *source;
 	recorder->store = store;
 	return recorder;
 }

@@ -7,18 +7,31 @@
 #include "dataplane_ops.h"
 
 struct dataplane_recorder;	/* opaque */
+struct explicit_record;
 struct store;
+struct store_key;
 
-/* ops, dataplane and store are borrowed. NULL: out of memory. */
-struct dataplane_recorder *dataplane_recorder_new(const struct dataplane_ops *ops, void *dataplane, struct store *store);
+/* What is recorded, beside the operations themselves. */
+struct recorder_source {
+	const struct dataplane_ops *ops;
+	void *dataplane;
+	/* How an explicit part stands now, with its attributes. False: it does not. */
+	bool (*read)(void *dataplane, const struct store *store, const struct store_key *key, struct explicit_record *ret_record);
+};
+
+/* The source's pointers and the store are borrowed. NULL: out of memory. */
+struct dataplane_recorder *dataplane_recorder_new(const struct recorder_source *source, struct store *store);
 void dataplane_recorder_free(struct dataplane_recorder *recorder);	/* NULL is fine */
 
-/* Its `dataplane` is a struct dataplane_recorder. While the store fails, `map` and `delete` change nothing and return its error:
- * nothing is promised that could not be kept. */
+/* Its `dataplane` is a struct dataplane_recorder. While the store fails, nothing is changed and its error returned: nothing is
+ * promised that could not be kept. */
 extern const struct dataplane_ops dataplane_recorder_ops;
 
 /* Between deciding a batch and answering it: true when all that was changed is durable. False: what the batch created has been
  * taken back, nothing of it may be answered as a success; to ask again is to be refused. */
 bool dataplane_recorder_commit(void *recorder);
+
+/* recorder_source.read over the real maps. */
+bool dataplane_recorder_read(void *dp, const struct store *store, const struct store_key *key, struct explicit_record *ret_record);
 
 #endif

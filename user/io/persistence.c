@@ -209,6 +209,7 @@ static bool start(struct persistence *persistence, const struct store_report *re
 static bool open_parts(struct persistence *persistence, const struct config *config, bool is_fresh, struct dataplane_error *error)
 {
 	struct store_options options = { .directory = config->state_dir, .mappings_max = config->mappings_max };
+	struct recorder_source source = { &dataplane_bpf_ops, persistence->dp, dataplane_recorder_read };
 	struct store_report report;
 	struct cgn_meta meta;
 
@@ -224,7 +225,7 @@ static bool open_parts(struct persistence *persistence, const struct config *con
 	if (!persistence->store)
 		return false;
 	log_opening(config, &report);
-	persistence->recorder = dataplane_recorder_new(&dataplane_bpf_ops, persistence->dp, persistence->store);
+	persistence->recorder = dataplane_recorder_new(&source, persistence->store);
 	persistence->snapshot = store_snapshot_new(persistence->store, persistence->dp);
 	if (persistence->recorder && persistence->snapshot)
 		return start(persistence, &report, is_fresh ? NULL : &meta, error);

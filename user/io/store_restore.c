@@ -1,37 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include <string.h>
 #include "dataplane_ops.h"
+#include "explicit_record.h"
 #include "store.h"
 #include "store_image.h"
 #include "store_restore.h"
 
 #define RESTORE_TRIES 8		/* CGN_BUSY: a packet changed the same endpoint */
 
-static void request_of(const struct store_record *record, uint32_t lifetime_s, struct cgn_map_request *ret_request)
-{
-	struct cgn_map_request request = {
-		.internal = record->key.internal,
-		.suggested = { .port = record->external_port, .protocol = record->key.internal.protocol, .realm = record->key.internal.realm },
-		.lifetime_s = lifetime_s,
-		.client_port = record->client_port,
-		.origin = record->key.opcode,
-		.flags = CGN_RESTORE,
-	};
-
-	memcpy(request.suggested.addr4, record->external4, sizeof(request.suggested.addr4));
-	memcpy(request.nonce, record->nonce, sizeof(request.nonce));
-	memcpy(request.client6, record->client6, sizeof(request.client6));
-	*ret_request = request;
-}
-
 static bool ask(const struct dataplane_ops *ops, void *dataplane, const struct cgn_map_request *question)
 {
+	int (*grant)(void *, struct cgn_map_request *) = question->origin == CGN_PEER ? ops->peer : ops->map;
 	struct cgn_map_request request;
 	int tries;
 
 	for (tries = 0; tries < RESTORE_TRIES; tries++) {
 		request = *question;
-		if (ops->map(dataplane, &request))
+		if (grant(dataplane, &request))
 			return false;
 		if (request.status != CGN_BUSY)
 			return request.status == CGN_OK;
@@ -39,15 +23,12 @@ static bool ask(const struct dataplane_ops *ops, void *dataplane, const struct c
 	return false;
 }
 
-/* An attribute that this version knows nothing of was part of the promise. */
 static bool restore_one(const struct store_record *record, uint32_t lifetime_s, const struct dataplane_ops *ops, void *dataplane)
 {
 	struct cgn_map_request request;
 
-	if (record->attributes_len)
-		return false;
-	request_of(record, lifetime_s, &request);
-	return ask(ops, dataplane, &request);
+	explicit_record_request(record, lifetime_s, &request);
+	return ask(ops, dataplane, &request) && explicit_record_apply(record, ops, dataplane);
 }
 
 int store_restore(struct store *store, const struct dataplane_ops *ops, void *dataplane, struct store_restored *ret_restored)

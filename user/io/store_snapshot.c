@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <stdlib.h>
-#include <string.h>
 #include "dataplane.h"
+#include "explicit_record.h"
 #include "store.h"
-#include "store_record.h"
 #include "store_snapshot.h"
 
 #define SLICE		512
@@ -19,6 +18,7 @@ struct store_snapshot {
 	uint64_t written_bytes;		/* by the last whole one */
 	struct cgn_explicit_key keys[SLICE];
 	struct cgn_explicit values[SLICE];
+	struct explicit_record record;
 };
 
 struct store_snapshot *store_snapshot_new(struct store *store, struct dataplane *dp)
@@ -60,26 +60,6 @@ bool store_snapshot_is_running(const struct store_snapshot *snapshot)
 	return snapshot->is_running;
 }
 
-/* False: not to be stored, because the configuration has it or because it stands for no port. */
-static bool record_of(const struct store_snapshot *snapshot, const struct cgn_explicit_key *key, const struct cgn_explicit *value,
-		      struct store_record *ret_record)
-{
-	uint32_t pool_count, address = CGN_SLOT_ADDRESS(value->slot);
-	const struct cgn_pool *pools = dataplane_pools(snapshot->dp, &pool_count);
-	struct store_record record = { .kind = STORE_GRANT, .client_port = value->client_port,
-		.external_port = CGN_SLOT_PORT(value->slot), .expires_s = store_from_boot_s(snapshot->store, value->expires_s) };
-
-	if (key->opcode == CGN_STATIC || address >= pool_count)
-		return false;
-	record.key.internal = key->internal;
-	record.key.opcode = key->opcode;
-	memcpy(record.nonce, value->nonce, sizeof(record.nonce));
-	memcpy(record.client6, value->client6, sizeof(record.client6));
-	memcpy(record.external4, pools[address].addr4, sizeof(record.external4));
-	*ret_record = record;
-	return true;
-}
-
 static void finish(struct store_snapshot *snapshot)
 {
 	struct store_state state = store_state(snapshot->store);
@@ -93,7 +73,6 @@ static void finish(struct store_snapshot *snapshot)
 
 int store_snapshot_slice(struct store_snapshot *snapshot)
 {
-	struct store_record record;
 	int count, i, failed = 0;
 
 	if (!snapshot->is_running)
@@ -104,8 +83,8 @@ int store_snapshot_slice(struct store_snapshot *snapshot)
 		return count;
 	}
 	for (i = 0; i < count && !failed; i++)
-		if (record_of(snapshot, &snapshot->keys[i], &snapshot->values[i], &record))
-			failed = store_put(snapshot->store, &record);
+		if (explicit_record_from(snapshot->dp, snapshot->store, &snapshot->keys[i], &snapshot->values[i], &snapshot->record))
+			failed = store_put(snapshot->store, &snapshot->record.record);
 	if (failed)
 		snapshot->is_running = false;
 	else if (!snapshot->cursor)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <string.h>
+#include "dataplane.h"
+#include "explicit_record.h"
+#include "store.h"
+
+/* ---- from the maps ---- */
+
+static void add_description(const struct dataplane *dp, const struct cgn_explicit_key *key, struct writer *w)
+{
+	struct cgn_description description;
+
+	if (dataplane_find_description(dp, key, &description) && description.length <= CGN_DESCRIPTION_MAX)
+		store_attribute_encode(w, EXPLICIT_DESCRIPTION, description.text, description.length);
+}
+
+bool explicit_record_from(const struct dataplane *dp, const struct store *store, const struct cgn_explicit_key *key,
+			  const struct cgn_explicit *value, struct explicit_record *ret_record)
+{
+	uint32_t pool_count, address = CGN_SLOT_ADDRESS(value->slot);
+	const struct cgn_pool *pools = dataplane_pools(dp, &pool_count);
+	struct store_record record = { .kind = STORE_GRANT, .client_port = value->client_port,
+		.external_port = CGN_SLOT_PORT(value->slot), .expires_s = store_from_boot_s(store, value->expires_s) };
+	struct writer w;
+
+	if (key->opcode == CGN_STATIC || address >= pool_count)
+		return false;
+	record.key.internal = key->internal;
+	record.key.opcode = key->opcode;
+	if (key->opcode == CGN_PEER) {
+		memcpy(record.key.remote6, value->remote6, sizeof(record.key.remote6));
+		record.key.remote_port = value->remote_port;
+	}
+	memcpy(record.nonce, value->nonce, sizeof(record.nonce));
+	memcpy(record.client6, value->client6, sizeof(record.client6));
+	memcpy(record.external4, pools[address].addr4, sizeof(record.external4));
+	writer_init(&w, ret_record->attributes, sizeof(ret_record->attributes));
+	if (value->described)
+		add_description(dp, key, &w);
+	if (w.overflow)
+		return false;
+	record.attributes_len = writer_len(&w);
+	record.attributes = record.attributes_len ? ret_record->attributes : NULL;
+	ret_record->record = record;
+	return true;
+}
+
+bool explicit_record_find(const struct dataplane *dp, const struct store_key *key, struct cgn_explicit_key *ret_key,
+			  struct cgn_explicit *ret_value)
+{
+	struct cgn_explicit_key found = { .internal = key->internal, .opcode = key->opcode };
+	struct cgn_mapping mapping;
+	uint32_t ordinal;
+
+	*ret_key = found;
+	if (key->opcode != CGN_PEER)
+		return dataplane_find_explicit(dp, ret_key, ret_value);
+	if (!dataplane_find_mapping(dp, &key->internal, &mapping))
+		return false;
+	for (ordinal = 0; ordinal < CGN_PEERS_MAX; ordinal++) {
+		ret_key->ordinal = (__u8)ordinal;
+		if (mapping.peers >> ordinal & 1 && dataplane_find_explicit(dp, ret_key, ret_value) &&
+		    ret_value->remote_port == key->remote_port && !memcmp(ret_value->remote6, key->remote6, sizeof(key->remote6)))
+			return true;
+	}
+	return false;
+}
+
+/* ---- into the maps ---- */
+
+void explicit_record_request(const struct store_record *record, uint32_t lifetime_s, struct cgn_map_request *ret_request)
+{
+	struct cgn_map_request request = {
+		.internal = record->key.internal,
+		.suggested = { .port = record->external_port, .protocol = record->key.internal.protocol, .realm = record->key.internal.realm },
+		.lifetime_s = lifetime_s,
+		.client_port = record->client_port,
+		.origin = record->key.opcode,
+		.flags = CGN_RESTORE,
+		.remote_port = record->key.remote_port,
+	};
+
+	memcpy(request.suggested.addr4, record->external4, sizeof(request.suggested.addr4));
+	memcpy(request.nonce, record->nonce, sizeof(request.nonce));
+	memcpy(request.client6, record->client6, sizeof(request.client6));
+	memcpy(request.remote6, record->key.remote6, sizeof(request.remote6));
+	*ret_request = request;
+}
+
+static bool apply_description(const struct store_record *record, const uint8_t *text, size_t len, const struct dataplane_ops *ops,
+			      void *dataplane)
+{
+	struct cgn_describe_request describe = { .key = { .internal = record->key.internal, .opcode = record->key.opcode } };
+
+	if (!len || len > CGN_DESCRIPTION_MAX)
+		return false;
+	describe.description.length = (__u16)len;
+	memcpy(describe.description.text, text, len);
+	return !ops->describe(dataplane, &describe) && describe.status == CGN_OK;
+}
+
+bool explicit_record_apply(const struct store_record *record, const struct dataplane_ops *ops, void *dataplane)
+{
+	const uint8_t *bytes;
+	struct reader r;
+	size_t len;
+	uint8_t tag;
+
+	reader_init(&r, record->attributes, record->attributes_len);
+	while (store_attribute_next(&r, &tag, &bytes, &len)) {
+		/* a PEER's place among those of its mapping is not known here; none is described */
+		if (tag != EXPLICIT_DESCRIPTION || record->key.opcode != CGN_MAP ||
+		    !apply_description(record, bytes, len, ops, dataplane))
+			return false;
+	}
+	return true;
+}
