@@ -98,8 +98,9 @@ static enum pcp_exchange_outcome version_refused(struct pcp_exchange *exchange, 
 	bool can = offered == PCP_VERSION || (offered == NATPMP_VERSION && natpmp_client_can(&exchange->request, client->path.client6));
 	uint64_t give_up_ns = exchange->retransmission.give_up_ns;
 
-	if (exchange->retransmission.next_ns == RETRANSMISSION_NEVER)
-		return PCP_EXCHANGE_IGNORED;	/* a late copy: nothing is being asked */
+	if (exchange->retransmission.next_ns == RETRANSMISSION_NEVER ||
+	    (offered == NATPMP_VERSION && uses_natpmp(client, &exchange->request)))
+		return PCP_EXCHANGE_IGNORED;	/* a late one: to an earlier transmission of what is answered, or said otherwise by now */
 	if (can && offered != client->version && exchange->version_changes < VERSION_CHANGES_MAX) {
 		client->version = offered;
 		client->epoch = (struct server_epoch){ 0 };	/* two protocols may count two Epochs */

@@ -142,6 +142,26 @@ static bool get_matches(const struct pcp_client_request *request, const struct p
 	       !memcmp(asked->external6, answered->external6, sizeof(asked->external6));
 }
 
+/* A page that has the locator, but not in front, answers an earlier request that was sent or answered twice: GET has no nonce, and the
+ * locator is inclusive (draft B.6). Asking again instead of waiting on would double such answers with every page. */
+static bool page_matches(const struct pcp_client_request *request, struct reader options)
+{
+	struct pcp_option option;
+	struct pcp_next next;
+	bool is_first = true;
+
+	if (!request->has_next || pcp_next_is_undefined(&request->next))
+		return true;
+	while (pcp_decode_option(&options, &option) == 1) {
+		if (option.code != request->next_code || pcp_decode_next(&option, &next))
+			continue;
+		if (!is_first && pcp_next_is_same(&next, &request->next))
+			return false;
+		is_first = false;
+	}
+	return true;
+}
+
 bool pcp_client_body_matches(const struct pcp_client_request *request, const uint8_t client6[16], struct reader *body,
 			     struct pcp_client_reply *reply)
 {
@@ -158,7 +178,8 @@ bool pcp_client_body_matches(const struct pcp_client_request *request, const uin
 		matches = !pcp_decode_peer(body, &reply->peer) && peer_matches(request, reply);
 		break;
 	default:
-		matches = !pcp_decode_get(body, &reply->get) && get_matches(request, reply);
+		matches = !pcp_decode_get(body, &reply->get) && get_matches(request, reply) &&
+			  (reply->result != PCP_SUCCESS || page_matches(request, *body));
 	}
 	reply->options = *body;
 	return matches && internal_matches(request, client6, *body);
