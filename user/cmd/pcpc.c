@@ -14,6 +14,7 @@ static const struct pcpc_command commands[] = {
 	{ "map", "PROTO PORT", "make or renew a mapping", pcpc_map },
 	{ "peer", "PROTO PORT REMOTE:PORT", "ask for a mapping towards one remote peer", pcpc_peer },
 	{ "delete", "PROTO PORT --nonce HEX", "delete a mapping", pcpc_delete },
+	{ "get", "[PROTO]", "list the mappings held for this host", pcpc_get },
 	{ "announce", "", "ask for a sign of life and the Epoch", pcpc_announce },
 };
 

@@ -35,5 +35,6 @@ int pcpc_map(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_peer(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_delete(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_announce(struct pcpc *pcpc, int argc, char **argv);
+int pcpc_get(struct pcpc *pcpc, int argc, char **argv);
 
 #endif

@@ -144,6 +144,11 @@ const struct pcp_client_path *pcpc_session_path(const struct pcpc_session *sessi
 	return &session->client.path;
 }
 
+int pcpc_session_reopen(struct pcpc_session *session)
+{
+	return connect_to(session, session->current);
+}
+
 /* ---- one request ---- */
 
 /* Nobody listens there, or nobody may get there: the next server at once (RFC 7488 section 3). Other errors may pass. */
@@ -248,7 +253,8 @@ int pcpc_session_ask(struct pcpc_session *session, const struct pcp_client_reque
 		}
 		if (failed == 1)
 			return PCPC_OK;
-		log_error("%s: %s", server_text(session, server).text, failed ? strerror(-failed) : "no answer");
+		log_line(tried + 1 < session->server_count ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s: %s", server_text(session, server).text,
+			 failed ? strerror(-failed) : "no answer");
 	}
 	return PCPC_NO_ANSWER;
 }
