@@ -29,6 +29,7 @@ struct pcp_server {
 	void *dataplane;
 	uint32_t epoch_base_s;
 	struct epoch_table *epochs;	/* of single clients */
+	struct announcer *announcer;	/* borrowed; may be NULL */
 	struct rate_limit *rate;	/* NULL: no limit was asked for yet */
 	struct pcp_server_stats stats;
 	struct cgn_listed *listed;	/* scratch of one GET, made for the first */

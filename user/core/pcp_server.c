@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <stdlib.h>
+#include "announcer.h"
 #include "pcp_request.h"
 
 /* Section 14.1.2: that it is answered, with the Epoch, is all. */
@@ -200,6 +201,8 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 		error_encode(&w, datagram, &header);
 	else
 		success_encode(&w, &request, &answer, &header);
+	if (!error && server->announcer && request.operation->opcode == PCP_MAP)
+		announcer_refreshed(server->announcer, request.internal6, &request.map);
 	return writer_len(&w);
 }
 
@@ -219,6 +222,38 @@ size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t
 size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size)
 {
 	return pcp_server_announcement_to(server, NULL, now_s, reply, reply_size);
+}
+
+size_t pcp_server_update(const struct pcp_server *server, const struct pcp_update *update, uint32_t now_s, uint8_t *reply,
+			 size_t reply_size)
+{
+	struct pcp_response_header header = { .opcode = update->opcode, .result = update->result };
+	struct writer w;
+	unsigned i;
+
+	header.epoch_s = pcp_server_epoch_of(server, update->client6, now_s);
+	if (update->result != PCP_SUCCESS)
+		header.lifetime_s = error_lifetime_s(&server->policy, update->result);
+	else if (update->expires_s == CGN_FOREVER)
+		header.lifetime_s = CGN_FOREVER;
+	else
+		header.lifetime_s = update->expires_s > now_s ? update->expires_s - now_s : 0;
+	writer_init(&w, reply, reply_size < PCP_MESSAGE_MAX ? reply_size : PCP_MESSAGE_MAX);
+	pcp_encode_response_header(&w, &header);
+	if (update->opcode == PCP_PEER)
+		pcp_encode_peer(&w, &update->peer);
+	else
+		pcp_encode_map(&w, &update->peer.map);
+	if (memcmp(update->internal6, update->client6, sizeof(update->internal6)))
+		pcp_encode_option(&w, PCP_OPTION_THIRD_PARTY, update->internal6, sizeof(update->internal6));
+	for (i = 0; i < update->filter_count; i++)
+		pcp_encode_filter(&w, &update->filter[i]);
+	return w.overflow ? 0 : writer_len(&w);
+}
+
+void pcp_server_set_announcer(struct pcp_server *server, struct announcer *announcer)
+{
+	server->announcer = announcer;
 }
 
 /* ---- life ---- */

@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include "dataplane_ops.h"
 
+struct announcer;
 struct pcp_server;	/* opaque */
+struct pcp_update;
 
 struct pcp_prefix {		/* of IPv6 addresses; IPv4-mapped ones have 96 bits more than in IPv4 */
 	uint8_t address6[16];
@@ -80,7 +82,12 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t *client6, uint32_t now_s, uint8_t *reply,
 				  size_t reply_size);
 size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size);
-/* The NAT-PMP twin of it (RFC 6886 section 3.2.1), for those whose external address is external4. */
+/* An unsolicited MAP or PEER response (section 14.2): with THIRD_PARTY if it is another host's mapping, and with its filters. */
+size_t pcp_server_update(const struct pcp_server *server, const struct pcp_update *update, uint32_t now_s, uint8_t *reply,
+			 size_t reply_size);
+/* Whom to tell that a client refreshed its mapping, so that its Mapping Updates end; borrowed, NULL is fine. */
+void pcp_server_set_announcer(struct pcp_server *server, struct announcer *announcer);
+/* The announcement of NAT-PMP (RFC 6886 section 3.2.1), for those whose external address is external4. */
 size_t pcp_server_natpmp_announcement(const struct pcp_server *server, const uint8_t external4[4], uint32_t now_s, uint8_t *reply,
 				      size_t reply_size);
 
