@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <sys/random.h>
 #include <systemd/sd-daemon.h>
+#include "announce.h"
 #include "config.h"
 #include "control.h"
 #include "dataplane.h"
@@ -25,6 +26,7 @@
 #include "xcgnd_daemon.h"
 #include "xcgnd_memory.h"
 
+#define ANNOUNCE_S 128		/* ten multicasts take this long */
 #define LOCK_WAIT_MS 1000	/* a killed daemon's memory takes a moment to be given back */
 
 struct daemon {
@@ -35,6 +37,7 @@ struct daemon {
 	struct persistence *persistence;
 	struct pcp_server *server;
 	struct pcp_service *service;
+	struct announce *announce;
 	struct expiry *expiry;
 	struct event_log *events;
 	struct control *control;
@@ -108,6 +111,7 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 	const struct pcp_server_stats *pcp = pcp_server_stats(daemon->server);
 	const struct pcp_service_stats *service = pcp_service_stats(daemon->service);
 	const struct expiry_stats *expiry = expiry_stats(daemon->expiry);
+	const struct announce_stats *announce = announce_stats(daemon->announce);
 
 	(void)request;
 	(void)error;
@@ -118,6 +122,8 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 						    "silent", (json_int_t)pcp->silent, "not_internal", (json_int_t)pcp->external, "over_rate", (json_int_t)pcp->over_rate,
 						    "natpmp", (json_int_t)pcp->natpmp,
 						    "unsent", (json_int_t)service->unsent, "results", results_of(pcp)));
+	json_object_set_new(reply, "announced", json_pack("{s:I, s:I, s:I}", "multicasts", (json_int_t)announce->multicasts, "unicasts",
+							  (json_int_t)announce->unicasts, "updates", (json_int_t)announce->updates));
 	json_object_set_new(reply, "expiry", json_pack("{s:I, s:I, s:I, s:I, s:I}", "passes", (json_int_t)expiry->passes, "deleted",
 						       (json_int_t)expiry->deleted, "demoted", (json_int_t)expiry->demoted, "blocks_released",
 						       (json_int_t)expiry->blocks_released, "subscribers_removed",
@@ -308,6 +314,15 @@ static enum daemon_exit open_dataplane(struct daemon *daemon)
 	return DAEMON_OK;
 }
 
+/* A daemon that dies while it announces leaves the rest to the next one, which cannot tell how far it came. */
+static void announce_if_reset(struct daemon *daemon)
+{
+	struct cgn_meta meta;
+
+	if (dataplane_meta(daemon->dp, &meta) && dataplane_now_s() - meta.epoch_base_s < ANNOUNCE_S)
+		announce_start(daemon->announce);
+}
+
 static enum daemon_exit open_service(struct daemon *daemon)
 {
 	struct control_error error;
@@ -330,6 +345,12 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		log_error("%s", text);
 		return DAEMON_KERNEL;
 	}
+	daemon->announce = announce_new(daemon->loop, daemon->dp, daemon->server, daemon->service);
+	if (!daemon->announce) {
+		log_error("out of memory");
+		return DAEMON_KERNEL;
+	}
+	announce_if_reset(daemon);
 	if (!pcp_service_listening(daemon->service))
 		log_warning("no internal interface has an IPv4 address yet: PCP waits for one");
 	daemon->control = control_new(daemon->loop, daemon->config->control, commands, daemon, &error);
@@ -383,6 +404,7 @@ void daemon_free(struct daemon *daemon)
 		return;
 	control_free(daemon->control);
 	event_log_free(daemon->events);
+	announce_free(daemon->announce);
 	expiry_free(daemon->expiry);
 	pcp_service_free(daemon->service);
 	pcp_server_free(daemon->server);

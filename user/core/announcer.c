@@ -22,7 +22,7 @@ struct pending {
 
 struct announcer {
 	unsigned multicasts;	/* sent */
-	uint64_t multicast_ms;	/* next one */
+	uint64_t last_multicast_ms, multicast_ms;	/* the last one and the next */
 	unsigned passes;	/* begun; 0: none are under way */
 	uint64_t pass_ms;	/* when this one began, or will */
 	uint64_t gap_ms;	/* between the beginnings of the last two */
@@ -95,12 +95,16 @@ void announcer_start(struct announcer *announcer, uint64_t now_ms)
 	pass_begin(announcer, now_ms);
 }
 
-/* The next gap is twice the last one that there was in fact: a late call makes no gap shorter. */
+/* The next gap is twice the last one that there was in fact. */
 bool announcer_take_multicast(struct announcer *announcer, uint64_t now_ms)
 {
+	uint64_t gap_ms;
+
 	if (announcer->multicasts == ANNOUNCER_MULTICASTS || now_ms < announcer->multicast_ms)
 		return false;
-	announcer->multicast_ms = now_ms + ((uint64_t)ANNOUNCER_GAP_MS << announcer->multicasts);
+	gap_ms = announcer->multicasts ? 2 * (now_ms - announcer->last_multicast_ms) : ANNOUNCER_GAP_MS;
+	announcer->multicast_ms = now_ms + gap_ms;
+	announcer->last_multicast_ms = now_ms;
 	announcer->multicasts++;
 	return true;
 }
@@ -114,6 +118,11 @@ unsigned announcer_unicasts_due(struct announcer *announcer, uint64_t now_ms)
 		announcer->credit = BURST_CLIENTS;
 	announcer->paced_ms = now_ms;
 	return announcer->credit;
+}
+
+unsigned announcer_unicasts_left(const struct announcer *announcer)
+{
+	return announcer->passes ? announcer->credit : 0;
 }
 
 static uint64_t fingerprint(const uint8_t client6[16], uint16_t port)
@@ -157,7 +166,7 @@ bool announcer_take_unicast(struct announcer *announcer, const uint8_t client6[1
 	uint64_t print = fingerprint(client6, client_port), *place;
 	struct seen *seen = &announcer->seen;
 
-	if (!announcer->credit)
+	if (!announcer_unicasts_left(announcer))
 		return false;
 	/* without memory some are told twice rather than not at all */
 	if (seen->count * 2 < seen->size || seen_grow(seen)) {

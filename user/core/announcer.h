@@ -49,6 +49,7 @@ void announcer_start(struct announcer *announcer, uint64_t now_ms);
 bool announcer_take_multicast(struct announcer *announcer, uint64_t now_ms);
 /* How many more clients may be told now. */
 unsigned announcer_unicasts_due(struct announcer *announcer, uint64_t now_ms);
+unsigned announcer_unicasts_left(const struct announcer *announcer);	/* of those */
 /* One client, as it is found in a walk over all: true if it was not told in this pass, and counts as told now. */
 bool announcer_take_unicast(struct announcer *announcer, const uint8_t client6[16], uint16_t client_port);
 /* The walk has seen all clients: the pass is over, and the next one, if any, begins with the first client again. */

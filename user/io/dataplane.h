@@ -58,6 +58,11 @@ bool dataplane_settings(const struct dataplane *dp, struct cgn_settings *ret_set
 bool dataplane_meta(const struct dataplane *dp, struct cgn_meta *ret_meta);
 /* Epoch Time is the boot clock minus epoch_base_s, modulo 2^32: a base before this boot is fine. */
 bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_epoch_reason reason);
+/* The Epoch of one client (IPv4-mapped) who alone lost something; it counts until that of all is reset. False: no room. */
+bool dataplane_set_epoch_of(struct dataplane *dp, const uint8_t client6[16], uint32_t base_s, enum cgn_epoch_reason reason);
+/* Goes on to the next of those; *client is where the walk is. False: no more. */
+bool dataplane_next_epoch(const struct dataplane *dp, struct cgn_client *client, bool is_first, struct cgn_epoch *ret_epoch);
+void dataplane_forget_epochs(struct dataplane *dp);
 /* Writes into `meta` which stable storage has all that these maps promised. */
 bool dataplane_bind_store(struct dataplane *dp, uint64_t store_id);
 

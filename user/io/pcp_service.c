@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,57 @@ bool pcp_service_refresh(struct pcp_service *service, char *error, size_t error_
 		if (!service->listeners[i]->is_wanted)
 			listener_remove(service, i);
 	return done;
+}
+
+/* ---- unsolicited ---- */
+
+unsigned pcp_service_send(struct pcp_service *service, const uint8_t client4[4], uint16_t client_port, const uint8_t *bytes, size_t len)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(client_port) };
+	unsigned i, sent = 0;
+
+	memcpy(&to.sin_addr, client4, 4);
+	for (i = 0; i < service->listener_count; i++)
+		sent += sendto(service->listeners[i]->io.fd, bytes, len, MSG_DONTWAIT, (const struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
+	return sent;
+}
+
+static bool is_address_of(const struct netlink_address *addresses, int count, const uint8_t addr4[4], uint32_t ifindex)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (addresses[i].ifindex == ifindex && !memcmp(addresses[i].addr4, addr4, 4))
+			return true;
+	return false;
+}
+
+unsigned pcp_service_multicast(struct pcp_service *service, const uint8_t *bytes, size_t len)
+{
+	static const uint8_t all_hosts[4] = { 224, 0, 0, 1 };
+	struct netlink_address *addresses = NULL;
+	int count = netlink_addresses(&addresses);
+	unsigned i, j, sent = 0;
+
+	for (i = 0; i < service->listener_count; i++)
+		for (j = 0; j < service->internal_count; j++)
+			if (is_address_of(addresses, count, service->listeners[i]->addr4, service->internal_ifindex[j]))
+				sent += !udp_socket_multicast(service->listeners[i]->io.fd, service->internal_ifindex[j], all_hosts,
+							      PCP_CLIENT_PORT, bytes, len);
+	if (count >= 0)
+		free(addresses);
+	return sent;
+}
+
+bool pcp_service_natpmp_address(const struct pcp_service *service, uint8_t ret_external4[4])
+{
+	uint32_t address;
+
+	if (!service->config->pcp.nat_pmp || config_address_count(service->config) != 1)
+		return false;
+	address = htonl(service->config->pools[0].addresses[0].network);
+	memcpy(ret_external4, &address, 4);
+	return true;
 }
 
 /* ---- life ---- */

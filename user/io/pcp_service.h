@@ -30,6 +30,14 @@ void pcp_service_set_config(struct pcp_service *service, const struct config *co
  * False: nothing of it is safe. All of the batch is decided anew, with nothing changed meanwhile, and then answered. */
 void pcp_service_set_commit(struct pcp_service *service, bool (*commit)(void *context), void *context);
 
+/* Unsolicited: one datagram to a client's port, from every address that it may have asked at. Returns how many were sent. */
+unsigned pcp_service_send(struct pcp_service *service, const uint8_t client4[4], uint16_t client_port, const uint8_t *bytes, size_t len);
+/* To 224.0.0.1:5350 out of the internal interfaces, each from its own address (RFC 6887 section 14.1.3). Requests come over IPv4
+ * only, so that ff02::1 is not told. Returns how many were sent. */
+unsigned pcp_service_multicast(struct pcp_service *service, const uint8_t *bytes, size_t len);
+/* The external address that a NAT-PMP announcement can name to all at once; false: NAT-PMP is off, or there are several. */
+bool pcp_service_natpmp_address(const struct pcp_service *service, uint8_t ret_external4[4]);
+
 const struct pcp_service_stats *pcp_service_stats(const struct pcp_service *service);
 unsigned pcp_service_listening(const struct pcp_service *service);	/* sockets open */
 
