@@ -60,7 +60,8 @@ static struct pcp_policy policy_of(const struct config *config)
 		.get_policy = { .opcode = (uint8_t)pcp->get_opcode, .next = (uint8_t)pcp->get_next, .not_found = (uint8_t)pcp->get_not_found,
 				.reveals_nonces = pcp->get_reveals_nonces },
 		.rate_burst = pcp->rate_burst, .third_party = pcp->third_party, .third_party_count = pcp->third_party_count,
-		.nat_pmp = pcp->nat_pmp, .description_max = (uint16_t)pcp->description_max };
+		.nat_pmp = pcp->nat_pmp, .description_max = (uint16_t)pcp->description_max,
+		.is_durable = true };	/* no answer leaves before persistence_commit() */
 
 	if (getrandom(&policy.rate_seed, sizeof(policy.rate_seed), 0) != sizeof(policy.rate_seed))
 		log_warning("no random numbers: which hosts share a place in the rate limit can be foreseen");
@@ -345,7 +346,7 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		log_error("%s", text);
 		return DAEMON_KERNEL;
 	}
-	daemon->announce = announce_new(daemon->loop, daemon->dp, daemon->server, daemon->service);
+	daemon->announce = announce_new(daemon->loop, daemon->dp, daemon->persistence, daemon->server, daemon->service);
 	if (!daemon->announce) {
 		log_error("out of memory");
 		return DAEMON_KERNEL;

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "pcp_server.h"
 #include "pcp_service.h"
+#include "persistence.h"
 
 #define WALK_BATCH	512	/* explicit mappings read at once */
 #define WALK_BATCHES	8	/* and so often in one go */
@@ -20,6 +21,7 @@ struct announce {
 	struct ev_loop *loop;
 	struct ev_timer timer;
 	struct dataplane *dp;
+	struct persistence *persistence;
 	struct pcp_server *server;
 	struct pcp_service *service;
 	struct announcer *announcer;
@@ -172,12 +174,12 @@ void announce_start(struct announce *announce)
 
 bool announce_reset(struct announce *announce, int reason)
 {
-	uint32_t now_s = dataplane_now_s();
+	struct cgn_meta meta;
 
-	if (!dataplane_set_epoch(announce->dp, now_s, (enum cgn_epoch_reason)reason))
+	if (!persistence_reset_epoch(announce->persistence, (enum cgn_epoch_reason)reason) || !dataplane_meta(announce->dp, &meta))
 		return false;
 	dataplane_forget_epochs(announce->dp);
-	pcp_server_set_epoch_base(announce->server, now_s);
+	pcp_server_set_epoch_base(announce->server, meta.epoch_base_s);
 	announce_start(announce);
 	return true;
 }
@@ -228,7 +230,8 @@ static void adopt_epochs(struct announce *announce)
 	}
 }
 
-struct announce *announce_new(struct ev_loop *loop, struct dataplane *dp, struct pcp_server *server, struct pcp_service *service)
+struct announce *announce_new(struct ev_loop *loop, struct dataplane *dp, struct persistence *persistence, struct pcp_server *server,
+			      struct pcp_service *service)
 {
 	struct announce *announce = calloc(1, sizeof(*announce));
 
@@ -236,6 +239,7 @@ struct announce *announce_new(struct ev_loop *loop, struct dataplane *dp, struct
 		return NULL;
 	announce->loop = loop;
 	announce->dp = dp;
+	announce->persistence = persistence;
 	announce->server = server;
 	announce->service = service;
 	ev_timer_init(&announce->timer, handle_timer, 0., 0.);

@@ -12,14 +12,16 @@ struct ev_loop;
 struct pcp_server;
 struct pcp_service;
 struct pcp_update;
+struct persistence;
 
 struct announce_stats { uint64_t multicasts, unicasts, updates; };	/* sent */
 
 /* All are borrowed. Takes over the Epochs of single clients from the tables. NULL: out of memory. */
-struct announce *announce_new(struct ev_loop *loop, struct dataplane *dp, struct pcp_server *server, struct pcp_service *service);
+struct announce *announce_new(struct ev_loop *loop, struct dataplane *dp, struct persistence *persistence, struct pcp_server *server,
+			      struct pcp_service *service);
 void announce_free(struct announce *announce);	/* NULL is fine */
 
-/* The Epoch of all starts now, and everybody is told. False: the tables could not be written, and nothing has changed. */
+/* The Epoch of all starts now, durably, and everybody is told. False: it could not be written, and nothing has changed. */
 bool announce_reset(struct announce *announce, int reason);	/* enum cgn_epoch_reason */
 /* The Epoch of all was reset already, with fresh tables: everybody is told. */
 void announce_start(struct announce *announce);
