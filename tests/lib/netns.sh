@@ -162,7 +162,7 @@ probe() { in_ns "$1" /usr/bin/python3 "$lib/probe.py" "${@:2}"; }
 # start_reflector NS ENDPOINT…: every UDP datagram and TCP connection to it is told where it comes from
 start_reflector()
 {
-	local ns=$1 file=$scratch/reflector-$1.out
+	local ns=$1 file=$scratch/reflector-${#jobs[@]}.out
 
 	background "$ns" "$file" /usr/bin/python3 "$lib/reflector.py" "${@:2}"
 	wait_for says "$file" ready

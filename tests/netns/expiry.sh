@@ -55,6 +55,23 @@ wait_for has_not 198.51.100.2:5001
 has 198.51.100.2:5005 || fail "an established connection's mapping ended with the idle ones"
 note "an established TCP connection keeps its mapping"
 
+# RFC 6887 sections 11.3, 15 and 16.5: the end of a connection shortens no lifetime, and traffic goes on by the same endpoint when its
+# mapping's lifetime has ended.
+origin_of() { ctl -j show mappings | grep "\"internal\": *\"$1\"" | sed -E 's/.*"origin": *\[([^]]*)\].*/\1/'; }
+lifetime_over() { [[ $(origin_of 198.51.100.2:5009) == '"implicit"' ]]; }
+made=$(pcp map tcp 5008 lifetime=600)
+probe host tcp 198.51.100.2:5008 203.0.113.9:3478 > /dev/null
+begin=$(uptime_s)
+background host "$scratch/going-on.out" /usr/bin/python3 "$lib/stream.py" udp-send 198.51.100.2:5009 203.0.113.10:7001 20
+stream=$job
+made_of_stream=$(pcp map udp 5009 lifetime=2)
+expect_match "$(origin_of 198.51.100.2:5009)" '"map"' "traffic goes out by a mapping of PCP"
+wait_for lifetime_over
+expect_equal "$(external_of 198.51.100.2:5009)" "$(field "$made_of_stream" external)" "and by the same endpoint when its lifetime is over"
+finish "$stream"
+wait_for longer_than_idle
+expect_equal "$(external_of 198.51.100.2:5008)" "$(field "$made" external)" "a closed connection shortens no lifetime"
+
 # RFC 6887 section 15: a lifetime of three seconds, and a nonce that may have the endpoint back while it rests.
 made=$(pcp map udp 5006 lifetime=3 nonce=a0a1a2a3a4a5a6a7a8a9aaab)
 begin=$(uptime_s)

@@ -34,11 +34,17 @@ expect_match "$first" '^192\.0\.2\.' "icmp: translated ($first)"
 expect_equal "$(echo_seen_by 203.0.113.10)" "$first" "icmp: same identifier towards another address"
 expect_equal "${first%:*}" "$(probe host udp 198.51.100.2:40000 203.0.113.9:3478 | cut -d: -f1)" "icmp: paired with udp"
 
-# A peer that was never spoken to reaches the host through the mapping.
-start_reflector host 198.51.100.2:40002
-external=$(in_ns host /usr/bin/python3 "$lib/pcp.py" map udp 40002 lifetime=600)
-expect_equal "$(field "$external" result)" 0 "a mapping asked by PCP"
-external=$(field "$external" external)
+# RFC 6887 section 11: what goes out by a mapping asked by PCP, goes out by its external endpoint.
+for protocol in udp tcp; do
+	external=$(field "$(pcp map $protocol 40003 lifetime=600)" external)
+	expect_equal "$(probe host $protocol 198.51.100.2:40003 203.0.113.9:3478)" "$external" "$protocol: outbound by a mapping of PCP"
+done
+
+# A peer that was never spoken to reaches the host: through an implicit mapping, and through those of PCP.
+external=$(probe host udp 198.51.100.2:40004 203.0.113.9:3478)
+start_reflector host 198.51.100.2:40002 198.51.100.2:40004
+expect_equal "$(probe peer udp 203.0.113.10:9997 "$external")" 203.0.113.10:9997 "udp: any remote peer may use an implicit mapping"
+external=$(field "$(pcp map udp 40002 lifetime=600)" external)
 expect_equal "$(probe peer udp 203.0.113.10:9999 "$external")" 203.0.113.10:9999 "udp: any remote peer may send, and is seen as it is"
 expect_equal "$(probe peer udp 203.0.113.9:1111 "$external")" 203.0.113.9:1111 "udp: and another one"
 external=$(field "$(pcp map tcp 40002 lifetime=600)" external)

@@ -83,6 +83,8 @@ for server in 203.0.113.1 198.51.100.1 192.0.2.5; do
 		in_ns peer /usr/bin/python3 "$lib/pcp.py" announce source=203.0.113.10 client=198.51.100.2 server=$server wait=0.3
 done
 
+expect_exit 1 "nobody listens for TCP (section 7)" in_ns host nc -n -z -w 2 198.51.100.1 5351
+
 # Every answer once more, by another decoder.
 finish "$job"
 tshark -r "$scratch/host0.pcap" -Y 'portcontrol.r == 1 && portcontrol.opcode == 1' -T fields -e ip.src -e portcontrol.version \
