@@ -7,10 +7,10 @@
 ready < /dev/null
 nonce=0102030405060708090a0b0c
 pcpc() { in_ns host "$B/pcpc" "$@"; }
-# member NAME < one JSON object per line: that member of each that has it
+# member NAME < one JSON object per line, among warnings: that member of each that has it
 member() { /usr/bin/python3 -c 'import json, sys
 for line in sys.stdin:
-    value = json.loads(line).get(sys.argv[1])
+    value = json.loads(line).get(sys.argv[1]) if line[0] == "{" else None
     if value is not None: print(json.dumps(value).strip("\""))' "$1"; }
 
 # start_server HABIT…: at $at, its requests in $scratch/server.out

@@ -14,10 +14,10 @@ enum pcpc_option {
 #define PCPC_ROW_EXTERNAL { "external", PCPC_OPTION_EXTERNAL, "[ADDRESS][:PORT]", 0, "Suggest this external address, port or both", 0 }
 #define PCPC_ROW_LIFETIME { "lifetime", PCPC_OPTION_LIFETIME, "SECONDS", 0, "Ask for this lifetime (default 3600)", 0 }
 #define PCPC_ROW_PREFER_FAILURE { "prefer-failure", PCPC_OPTION_PREFER_FAILURE, NULL, 0, "Rather no mapping than another one than --external", 0 }
-#define PCPC_ROW_FILTER { "filter", PCPC_OPTION_FILTER, "NET[:PORT]", 0, "Let this remote network in only, may be repeated; none: drop the filters before", 0 }
+#define PCPC_ROW_FILTER { "filter", PCPC_OPTION_FILTER, "NET[:PORT]", 0, "Let this remote network in only, repeatable; none: drop filters before", 0 }
 #define PCPC_ROW_THIRD_PARTY { "third-party", PCPC_OPTION_THIRD_PARTY, "ADDRESS", 0, "For this host instead of the own one", 0 }
 #define PCPC_ROW_NONCE { "nonce", PCPC_OPTION_NONCE, "HEX", 0, "Mapping nonce, 24 hex digits (default: a new one)", 0 }
-#define PCPC_ROW_PORT_SET { "port-set", PCPC_OPTION_PORT_SET, "N[p]", 0, "Map N ports from PORT on, 65535: as many as there are; p: keep parity", 0 }
+#define PCPC_ROW_PORT_SET { "port-set", PCPC_OPTION_PORT_SET, "N[p]", 0, "Map N ports from PORT on, 65535: what there is; p: keep parity", 0 }
 #define PCPC_ROW_DESCRIPTION { "description", PCPC_OPTION_DESCRIPTION, "TEXT", 0, "Name the mapping, in UTF-8", 0 }
 #define PCPC_ROW_CHECKPOINT { "checkpoint", PCPC_OPTION_CHECKPOINT, NULL, 0, "Ask for the mapping to be replicated", 0 }
 

@@ -158,7 +158,7 @@ static const struct argp_option options[] = {
 	{ "internal", KEY_INTERNAL, "[ADDRESS][:PORT]", 0, "Only mappings of this internal address, port or both", 0 },
 	{ "external", KEY_EXTERNAL, "[ADDRESS][:PORT]", 0, "Only mappings of this external address, port or both", 0 },
 	PCPC_ROW_THIRD_PARTY,
-	{ "options", KEY_OPTIONS, "LIST", 0, "Show these too, with commas between: third-party, filter, description, port-set, checkpoint, all, or codes", 0 },
+	{ "options", KEY_OPTIONS, "LIST", 0, "Show these too: third-party, filter, description, port-set, checkpoint, all, or codes, with commas", 0 },
 	{ "one", KEY_ONE, NULL, 0, "Show the first mapping only", 0 },
 	{ "exists", KEY_EXISTS, NULL, 0, "Ask only whether there is one", 0 },
 	{ "numbers", KEY_NUMBERS, "OPCODE,NEXT,NONEXIST,AMBIGUOUS", 0, "As configured at the server (default 98,131,130,131)", 0 },
