@@ -481,6 +481,28 @@ static void tcp_states(void **state)
 	stop();
 }
 
+/* RFC 6887 section 15: they end no explicit lifetime, however short the times of TCP are. */
+static void fin_and_rst_leave_a_map(void **state)
+{
+	struct cgn_map_request request = request_for(HOST, 4000, IPPROTO_TCP);
+	struct cgn_mapping mapping;
+
+	(void)state;
+	start(roomy);
+	assert_int_equal(ask(&request), CGN_OK);
+	assert_int_equal(send_tcp(HOST, 4000, IPPROTO_TCP, FRAME_SYN), CGN_OUTBOUND);
+	assert_int_equal(answer_tcp(FRAME_SYN | FRAME_ACK), CGN_INBOUND);
+	assert_int_equal(send_tcp(HOST, 4000, IPPROTO_TCP, FRAME_FIN | FRAME_ACK), CGN_OUTBOUND);
+	assert_int_equal(answer_tcp(FRAME_FIN | FRAME_ACK), CGN_INBOUND);
+	assert_int_equal(answer_tcp(FRAME_RST), CGN_INBOUND);
+	set_times(OVER, 0);
+	mapping = mapping_of(HOST, 4000, IPPROTO_TCP);
+	assert_int_equal(reap(mapping.slot).kept, 1);
+	assert_int_equal(mapping.external.port, request.external.port);
+	assert_in_range(mapping.expires_s, dataplane_now_s() + 3590, dataplane_now_s() + 3601);
+	stop();
+}
+
 /* ---- next hops ---- */
 
 static void send_to(const char *destination, struct plane_run *run)
@@ -571,6 +593,7 @@ static int tests(void)
 		cmocka_unit_test(subscribers_retire),
 		cmocka_unit_test(listing_is_complete),
 		cmocka_unit_test(tcp_states),
+		cmocka_unit_test(fin_and_rst_leave_a_map),
 		cmocka_unit_test(next_hops_do_not_go_stale),
 		cmocka_unit_test(fragments_are_forgotten),
 	};

@@ -24,6 +24,7 @@
 
 #define SUBSCRIBERS 6		/* 198.51.100.2 and on */
 #define PORTS 40		/* internal ports of each and protocol: more than one block has */
+#define EXPLICIT_LIMIT 24
 #define FEW_PORTS 2
 #define OVER (~0u)		/* minus one second */
 #define STORM_MS 2500
@@ -92,6 +93,23 @@ static void random_request(struct worker *worker, struct cgn_map_request *reques
 	}
 }
 
+/* PEER for one of a few remote peers, as a mapping of MAP or of packets may have it too. */
+static void make_peer(struct worker *worker)
+{
+	static const uint8_t remote6[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 9 };
+	struct cgn_map_request request;
+
+	random_request(worker, &request);
+	request.origin = CGN_PEER;
+	memcpy(request.remote6, remote6, sizeof(remote6));
+	request.remote_port = (uint16_t)(53 + draw(worker, 3));
+	request.lifetime_s = draw(worker, 2) ? 3600 : 1;
+	if (dataplane_peer(plane.dp, &request))
+		abort();
+	worker->done[request.status == CGN_OK]++;
+	worker->done[2] += request.status == CGN_BUSY;
+}
+
 static void make_request(struct worker *worker)
 {
 	struct cgn_map_request request;
@@ -103,6 +121,14 @@ static void make_request(struct worker *worker)
 		abort();
 	worker->done[request.status == CGN_OK]++;
 	worker->done[2] += request.status == CGN_BUSY;
+}
+
+static void make_request_or_peer(struct worker *worker)
+{
+	if (draw(worker, 3))
+		make_request(worker);
+	else
+		make_peer(worker);
 }
 
 static void reap_some(struct worker *worker)
@@ -248,29 +274,28 @@ static void requests_reaper(void **state)
 {
 	(void)state;
 	set_timeouts(OVER, 0);
-	STORM("requests against the reaper", 6, make_request, reap_some);
-	STORM("packets and requests against the reaper", 6, send_packet, make_request, reap_some);
+	STORM("requests against the reaper", 6, make_request_or_peer, reap_some);
+	STORM("packets and requests against the reaper", 6, send_packet, make_request_or_peer, reap_some);
 	set_timeouts(300, 0);
-	STORM("explicit mappings that live on", 6, send_packet, make_request, reap_some);
+	STORM("explicit mappings that live on", 6, send_packet, make_request_or_peer, reap_some);
 }
 
-/* Deletes, reaps and releases until nothing is left. */
+/* Ends every lifetime, as if it had gone by; reaps and releases until nothing is left. */
 static void give_back_all(void)
 {
 	struct worker worker = { .ports = PORTS };
-	struct cgn_map_request request;
-	char address[16];
-	unsigned i, port;
+	static struct cgn_explicit_key keys[SUBSCRIBERS * EXPLICIT_LIMIT];
+	struct cgn_explicit part;
+	int fd = dataplane_map_fd(plane.dp, DP_EXPLICIT);
+	unsigned i, count = 0;
 
-	for (i = 0; i < SUBSCRIBERS; i++)
-		for (port = 3000; port < 3000 + PORTS * 2; port++) {
-			snprintf(address, sizeof(address), "198.51.100.%u", 2 + i);
-			request = (struct cgn_map_request){ .origin = CGN_MAP, .nonce = { 7 } };
-			request.internal = plane_internal(port & 1 ? IPPROTO_UDP : IPPROTO_TCP, address, (uint16_t)(3000 + (port - 3000) / 2));
-			assert_int_equal(dataplane_delete(plane.dp, &request), 0);
-			request.internal.protocol = IPPROTO_ICMP;
-			assert_int_equal(dataplane_delete(plane.dp, &request), 0);
-		}
+	while (count < SUBSCRIBERS * EXPLICIT_LIMIT && !bpf_map_get_next_key(fd, count ? &keys[count - 1] : NULL, &keys[count]))
+		count++;
+	for (i = 0; i < count; i++) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &keys[i], &part), 0);
+		part.expires_s = dataplane_now_s() - 2;
+		assert_int_equal(bpf_map_update_elem(fd, &keys[i], &part, BPF_EXIST), 0);
+	}
 	set_timeouts(OVER, 0);
 	for (i = 0; i < 100; i++)
 		reap_some(&worker);
@@ -285,7 +310,7 @@ static void blocks_packets(void **state)
 	STORM("packets against the release of blocks", FEW_PORTS, send_packet, send_packet, reap_and_release);
 	STORM("requests against the release of blocks", FEW_PORTS, make_request, reap_and_release, release_some);
 	STORM("packets and requests against it", FEW_PORTS, send_packet, make_request, reap_and_release, release_some);
-	STORM("everything", 6, send_packet, send_packet, make_request, reap_and_release);
+	STORM("everything", 6, send_packet, send_packet, make_request_or_peer, reap_and_release);
 }
 
 /* No leak, whatever went on before. */

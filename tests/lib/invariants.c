@@ -183,6 +183,22 @@ static void check_origin(struct check *check, const struct cgn_internal *interna
 	}
 }
 
+/* PEERs: the flag, the bits and the elements say the same. */
+static void check_peers(struct check *check, const struct cgn_internal *internal, const struct cgn_mapping *mapping)
+{
+	struct cgn_explicit_key key = { .internal = *internal, .opcode = CGN_PEER };
+	uint32_t elements = 0, ordinal;
+
+	for (ordinal = 0; ordinal < CGN_PEERS_MAX; ordinal++) {
+		key.ordinal = (uint8_t)ordinal;
+		if (table_find(&check->explicit_mappings, &key, sizeof(key)) >= 0)
+			elements |= 1u << ordinal;
+	}
+	if (elements != mapping->peers || !elements == !!(mapping->state.flags & CGN_PEER))
+		broken(check, "%s: flags 0x%x, PEERs 0x%x, those in `explicit` 0x%x", internal_text(internal), mapping->state.flags,
+		       mapping->peers, elements);
+}
+
 static void check_owner(struct check *check, const struct cgn_internal *internal, const struct cgn_mapping *mapping)
 {
 	struct cgn_subscriber_key owner = { .realm = internal->realm };
@@ -231,6 +247,7 @@ static void check_mapping(struct check *check, const struct cgn_internal *intern
 	    mapping->external.protocol != internal->protocol || internal->protocol != protocol_of(mapping->slot))
 		broken(check, "%s: external endpoint is not that of its slot", internal_text(internal));
 	check_origin(check, internal, mapping);
+	check_peers(check, internal, mapping);
 	check_owner(check, internal, mapping);
 }
 
