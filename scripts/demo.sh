@@ -1,8 +1,8 @@
 #!/bin/bash
 # usage: demo.sh
 # xcgn's main job in a lab of network namespaces on this machine (lab.sh), step by step: a mapping asked by PCP, a connection from outside
-# through it, kill -9 of the daemon in the middle, new flows without it, the restart. Every step is checked; the first that does not hold
-# ends it with exit code 1. Everything is removed at the end.
+# through it, the host's own GET listing, kill -9 of the daemon in the middle, new flows without it, the restart, the same listing. Every
+# step is checked; the first that does not hold ends it with exit code 1. Everything is removed at the end.
 # Environment: B=build (the programs)  LAB_PREFIX=xl (names of the namespaces)
 set -euo pipefail
 
@@ -78,6 +78,8 @@ wait_for()
 }
 
 ctl() { in_ns cgn xcgnctl -c "$config" "$@"; }
+# What the host itself can read back by GET, without what counts time.
+listing() { in_ns host pcpc -j -s 198.51.100.1 -S 198.51.100.2 get | grep '"external"' | sed -E 's/"(remaining|lifetime|epoch)": *[^,}]*,?//g'; }
 member() { sed -nE "s/.*\"$1\": *\"?([^\",}]*).*/\1/p"; }
 
 # ---- the daemon ----
@@ -151,9 +153,10 @@ step "xcgnd makes the tables and serves PCP; attach.sh puts the translating prog
 start_daemon
 run cgn "$root/scripts/attach.sh" "$config"
 
-step "A host asks for a port by PCP"
+step "A host asks for two ports by PCP"
 run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --lifetime 3600 --nonce 0102030405060708090a0b0c
-mapping=$(ctl -j show mappings --origin map)
+run host pcpc -s 198.51.100.1 -S 198.51.100.2 map udp 5060 --lifetime 3600
+mapping=$(ctl -j show mappings --origin map --protocol tcp)
 external=$(member external <<< "$mapping")
 [[ $external == 192.0.2.*:* ]] || fail "no mapping in the table: $mapping"
 
@@ -162,7 +165,10 @@ open_connection
 talk "hello from outside"
 carry
 
-step "What was promised, by xcgnctl and by the stock bpftool"
+step "What was promised: as the host reads it back by GET, by xcgnctl, and by the stock bpftool"
+run host pcpc -s 198.51.100.1 -S 198.51.100.2 get
+read_back=$(listing)
+[[ $(wc -l <<< "$read_back") == 2 ]] || fail "GET does not list two mappings: $read_back"
 run cgn xcgnctl -c "$config" show mappings
 before=$(promises)
 printf '   cgn$ bpftool map dump pinned %s/mappings\n' "$pins"
@@ -178,7 +184,7 @@ run cgn xcgnctl -c "$config" status || say "(exit code 3: xcgnd does not run)"
 talk "still there after kill -9"
 carry
 [[ $(promises) == "$before" ]] || fail "the listing is another: $(promises)"
-say "the same listing"
+say "the tables hold what they held"
 
 step "New flows without xcgnd: another host, which has no mapping yet"
 run host ping -c 3 -i 0.2 -W 2 -I 198.51.100.3 203.0.113.9
@@ -193,10 +199,13 @@ say "the Epoch was $epoch s and is $now s, $passed s later"
 ((now - epoch - passed <= 1 && passed - (now - epoch) <= 1)) || fail "the Epoch does not go on"
 [[ $(promises) == "$before" ]] || fail "the listing is another: $(promises)"
 run cgn xcgnctl -c "$config" show mappings --origin map
+run host pcpc -s 198.51.100.1 -S 198.51.100.2 get
+[[ $(listing) == "$read_back" ]] || fail "GET lists other mappings: $(listing)"
+say "the same listings as before the kill"
 
 step "The host renews with its nonce, and nobody else can"
 run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --lifetime 7200 --nonce 0102030405060708090a0b0c
-[[ $(ctl -j show mappings --origin map | member external) == "$external" ]] || fail "another external endpoint"
+[[ $(ctl -j show mappings --origin map --protocol tcp | member external) == "$external" ]] || fail "another external endpoint"
 ! run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --lifetime 7200 --nonce ffffffffffffffffffffffff ||
 	fail "another nonce was accepted"
 talk "and the connection never noticed"
