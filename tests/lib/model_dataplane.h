@@ -230,6 +230,8 @@ static inline int model_map(void *dataplane, struct cgn_map_request *request)
 		return model->error;
 	if (model_is_interrupted(model, request))
 		return 0;
+	if (request->flags & CGN_RESTORE)
+		request->flags |= CGN_PREFER_FAILURE;
 	mapping = model_find(model, &request->internal);
 	if (mapping && mapping->origins & (CGN_STATIC | CGN_MAP))
 		request->status = model_renew(model, request, mapping);
