@@ -201,7 +201,7 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 		error_encode(&w, datagram, &header);
 	else
 		success_encode(&w, &request, &answer, &header);
-	if (!error && server->announcer && request.operation->opcode == PCP_MAP)
+	if (!error && server->announcer && (request.operation->opcode == PCP_MAP || request.operation->opcode == PCP_PEER))
 		announcer_refreshed(server->announcer, request.internal6, &request.map);
 	return writer_len(&w);
 }
