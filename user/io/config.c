@@ -1,63 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The way from a file to struct config: text, tree, shape, features, libcyaml, meaning. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cgn/abi.h"
 #include "config_address.h"
 #include "config_file.h"
-
-/* ---- libcyaml ---- */
-
-/* Its complaint comes as several lines: the first says what, the next one where. */
-struct complaint {
-	char what[200];
-	size_t line;
-};
-
-static void hear_complaint(cyaml_log_t level, void *context, const char *format, va_list args)
-{
-	struct complaint *complaint = context;
-	char text[200], *at;
-
-	(void)level;
-	vsnprintf(text, sizeof(text), format, args);
-	text[strcspn(text, "\n")] = '\0';
-	if (!complaint->what[0])
-		memcpy(complaint->what, text, sizeof(text));
-	at = strstr(text, "(line: ");
-	if (at && !complaint->line)
-		complaint->line = strtoul(at + strlen("(line: "), NULL, 10);
-}
-
-static cyaml_config_t loader_config(struct complaint *complaint)
-{
-	return (cyaml_config_t){ .log_fn = hear_complaint, .log_ctx = complaint, .log_level = CYAML_LOG_ERROR,
-				 .mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS };
-}
-
-/* config_check_shape() has passed it: what libcyaml still refuses is memory, or a check of its own that ours lacks. */
-static struct config_file *load_file(struct config_source *source)
-{
-	struct complaint complaint = { "", 0 };
-	cyaml_config_t loader = loader_config(&complaint);
-	cyaml_data_t *data = NULL;
-	cyaml_err_t error = cyaml_load_data((const uint8_t *)source->text, source->length, &loader, &config_schema, &data, NULL);
-
-	if (error == CYAML_OK)
-		return data;
-	config_fail_line(source, complaint.line ? complaint.line : 1, "%s", complaint.what[0] ? complaint.what : cyaml_strerror(error));
-	return NULL;
-}
-
-static void free_file(struct config_file *file)
-{
-	struct complaint complaint = { "", 0 };
-	cyaml_config_t loader = loader_config(&complaint);
-
-	cyaml_free(&loader, &config_schema, file, 0);
-}
 
 /* ---- from texts to meaning ---- */
 
@@ -96,9 +44,9 @@ static struct config *understand(struct config_source *source)
 	struct config_file *file;
 	struct config *config;
 
-	if (!config_source_read(source) || !config_check_shape(source) || !config_check_features(source))
+	if (!config_source_read(source) || !config_check_shape(source, &config_schema) || !config_check_features(source))
 		return NULL;
-	file = load_file(source);
+	file = config_tree_load(source, &config_schema);
 	if (!file)
 		return NULL;
 	config = take_config(source, file);
@@ -106,13 +54,13 @@ static struct config *understand(struct config_source *source)
 		config_free(config);
 		config = NULL;
 	}
-	free_file(file);
+	config_tree_free(&config_schema, file);
 	return config;
 }
 
 bool config_load(const char *path, struct config **ret_config, char *error, size_t error_size)
 {
-	struct config_source source = { .path = path, .error = error, .error_size = error_size };
+	struct config_source source = { .path = path, .needed = "`interfaces` and `pools`", .error = error, .error_size = error_size };
 	struct config *config = understand(&source);
 
 	config_source_done(&source);

@@ -2,9 +2,8 @@
 /* The configuration as written in the file, before its texts are understood, and what stands between it and struct config. */
 #ifndef CGN_CONFIG_FILE_H
 #define CGN_CONFIG_FILE_H
-#include <cyaml/cyaml.h>
 #include "config.h"
-#include "config_source.h"
+#include "config_tree.h"
 
 struct config_file_pool {
 	char *name, *ports;		/* NULL: not given */
@@ -55,8 +54,6 @@ struct config_file {
 
 extern const cyaml_schema_value_t config_schema;
 
-/* Does the document have the schema's shape: known keys, each once, the required ones there, values of the right type? */
-bool config_check_shape(struct config_source *source);
 /* Does it ask for a feature that this version does not have? */
 bool config_check_features(struct config_source *source);
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "config_file.h"
+#include "config_tree.h"
 
 static bool check_value(struct config_source *source, const yaml_node_t *node, const cyaml_schema_value_t *schema,
 			struct config_place place);
@@ -280,7 +280,7 @@ static bool check_value(struct config_source *source, const yaml_node_t *node, c
 	}
 }
 
-bool config_check_shape(struct config_source *source)
+bool config_check_shape(struct config_source *source, const cyaml_schema_value_t *schema)
 {
-	return check_value(source, yaml_document_get_root_node(&source->document), &config_schema, config_at("%s", ""));
+	return check_value(source, yaml_document_get_root_node(&source->document), schema, config_at("%s", ""));
 }

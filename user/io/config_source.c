@@ -256,7 +256,7 @@ static bool check_events(struct config_source *source)
 	} while (ok && !done);
 	yaml_parser_delete(&parser);
 	if (ok && !documents)
-		return config_fail_line(source, 1, "empty; `interfaces` and `pools` at least are needed");
+		return config_fail_line(source, 1, "empty; %s at least are needed", source->needed);
 	return ok;
 }
 

@@ -13,6 +13,7 @@
 
 struct config_source {
 	const char *path;
+	const char *needed;		/* what a file has to give at least, for the error about an empty one */
 	char *error;			/* the caller's, of error_size bytes */
 	size_t error_size;
 	char *text;
