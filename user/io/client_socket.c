@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -110,6 +111,59 @@ int client_socket_open(const struct client_address *server, const uint8_t source
 		return failed;
 	}
 	return fd;
+}
+
+static bool is_fit_source(const uint8_t address6[16])
+{
+	if (pcp_address_is_ipv4(address6))
+		return true;
+	return !(address6[0] == 0xfe && (address6[1] & 0xc0) == 0x80) && (address6[0] & 0xfe) != 0xfc;
+}
+
+bool client_address_of_interface(const char *name, bool ipv6, uint8_t ret_address6[16])
+{
+	struct ifaddrs *all, *one;
+	struct sockaddr_storage sockaddr;
+	struct client_address address;
+	int family = ipv6 ? AF_INET6 : AF_INET;
+	bool found = false;
+
+	if (getifaddrs(&all))
+		return false;
+	for (one = all; one && !found; one = one->ifa_next) {
+		if (!one->ifa_addr || one->ifa_addr->sa_family != family || strcmp(one->ifa_name, name))
+			continue;
+		memset(&sockaddr, 0, sizeof(sockaddr));
+		memcpy(&sockaddr, one->ifa_addr, ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+		address_fill(&sockaddr, &address);
+		found = is_fit_source(address.address6);
+		if (found)
+			memcpy(ret_address6, address.address6, sizeof(address.address6));
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+/* Every host is in both groups, on every link, without joining: 224.0.0.1 can be bound to, ff02::1 would want a link to be named. */
+int client_socket_open_announcements(bool ipv6)
+{
+	static const uint8_t all_hosts4[4] = { 224, 0, 0, 1 };
+	struct client_address local = { .port = PCP_CLIENT_PORT };
+	int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, failed;
+	struct sockaddr_storage sockaddr;
+	socklen_t len;
+
+	if (fd < 0)
+		return -errno;
+	if (!ipv6)
+		pcp_address_from_ipv4(all_hosts4, local.address6);
+	len = sockaddr_fill(&local, &sockaddr);
+	if (!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
+	    (!ipv6 || !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))) && !bind(fd, (const struct sockaddr *)&sockaddr, len))
+		return fd;
+	failed = -errno;
+	close(fd);
+	return failed;
 }
 
 ssize_t client_socket_receive(int fd, void *buffer, size_t size, struct client_address *ret_source)

@@ -21,6 +21,12 @@ bool client_address_parse(const char *text, uint16_t default_port, struct client
  * Fills ret_path with both ends: the packets' source is what a request has to name (section 8.1). */
 int client_socket_open(const struct client_address *server, const uint8_t source6[16], struct pcp_client_path *ret_path);
 
+/* The first address of an interface that can be a source for the family (section 8.4: no link-local one, no ULA). False: none. */
+bool client_address_of_interface(const char *name, bool ipv6, uint8_t ret_address6[16]);
+
+/* A non-blocking socket for what servers say to all hosts of a link (section 14.1.3), shared with other clients; or -errno. */
+int client_socket_open_announcements(bool ipv6);
+
 /* One datagram with its source, into size bytes. Its length (which may exceed size), or -errno: -EAGAIN if there is none,
  * -ECONNREFUSED if the server's host says that nobody listens there. */
 ssize_t client_socket_receive(int fd, void *buffer, size_t size, struct client_address *ret_source);

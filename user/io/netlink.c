@@ -167,9 +167,9 @@ int netlink_default_routers(bool ipv6, struct netlink_router *routers, unsigned 
 	return failed ? failed : (int)list.count;
 }
 
-int netlink_watch_open(void)
+static int watch_open(uint32_t groups)
 {
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR };
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE), failed;
 
 	if (fd < 0)
@@ -180,6 +180,16 @@ int netlink_watch_open(void)
 		return failed;
 	}
 	return fd;
+}
+
+int netlink_watch_open(void)
+{
+	return watch_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR);
+}
+
+int netlink_watch_open_host(void)
+{
+	return watch_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
 }
 
 void netlink_watch_drain(int fd)

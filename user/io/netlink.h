@@ -25,6 +25,8 @@ int netlink_default_routers(bool ipv6, struct netlink_router *routers, unsigned 
 
 /* A non-blocking fd that becomes readable when links or IPv4 addresses change, or -errno. */
 int netlink_watch_open(void);
+/* The same for whatever changes the host's way to others: links, addresses and routes of both families. */
+int netlink_watch_open_host(void);
 /* Reads what came, unseen: the caller then asks for what there is now. */
 void netlink_watch_drain(int fd);
 
