@@ -15,6 +15,7 @@ static const struct pcpc_command commands[] = {
 	{ "peer", "PROTO PORT REMOTE:PORT", "ask for a mapping towards one remote peer", pcpc_peer },
 	{ "delete", "PROTO PORT --nonce HEX", "delete a mapping", pcpc_delete },
 	{ "get", "[PROTO]", "list the mappings held for this host", pcpc_get },
+	{ "keep", "FILE", "keep the mappings that a file names alive", pcpc_keep },
 	{ "announce", "", "ask for a sign of life and the Epoch", pcpc_announce },
 };
 
@@ -137,7 +138,7 @@ static const struct argp argp = {
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { .pcpc = { .timeout_s = 30 } };
+	struct arguments arguments = { .pcpc = { .timeout_s = PCPC_TIMEOUT_S } };
 	char name[32];
 
 	argp_err_exit_status = PCPC_USAGE;

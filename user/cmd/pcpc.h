@@ -8,6 +8,7 @@
 #include "client_socket.h"
 
 #define PCPC_SERVERS_MAX 8
+#define PCPC_TIMEOUT_S 30
 
 enum pcpc_exit { PCPC_OK = 0, PCPC_USAGE = 1, PCPC_NO_ANSWER = 2, PCPC_REFUSED = 3 };
 
@@ -34,6 +35,7 @@ struct pcpc_command {
 int pcpc_map(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_peer(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_delete(struct pcpc *pcpc, int argc, char **argv);
+int pcpc_keep(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_announce(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_get(struct pcpc *pcpc, int argc, char **argv);
 
