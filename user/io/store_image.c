@@ -2,9 +2,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include "store_image.h"
 #include "store_internal.h"
+
+#define HUGE_PAGE (2u << 20)
 
 /* Records by hash, open addressing. An entry says which record: its place in `records` plus 1, 0 = none. */
 struct entry { uint32_t hash, record; };
@@ -40,20 +43,19 @@ static uint32_t hash_bytes(uint64_t seed, const void *bytes, size_t len)
 	return (uint32_t)(hash >> 32);
 }
 
-static void record_at(const uint8_t *bytes, struct store_record *ret_record)
-{
-	struct reader r;
-
-	reader_init(&r, bytes, 2 + (size_t)(bytes[0] << 8 | bytes[1]));
-	store_record_decode(&r, ret_record);	/* was decoded when it was read */
-}
-
 static int table_init(struct table *table, size_t size)
 {
+	size_t bytes = size * sizeof(*table->entry);
+
 	table->size = size;
 	table->count = 0;
-	table->entry = calloc(size, sizeof(*table->entry));
-	return table->entry ? 0 : -ENOMEM;
+	table->entry = aligned_alloc(bytes < HUGE_PAGE ? 64 : HUGE_PAGE, bytes);
+	if (!table->entry)
+		return -ENOMEM;
+	if (bytes >= HUGE_PAGE)
+		madvise(table->entry, bytes, MADV_HUGEPAGE);	/* every access is to another page */
+	memset(table->entry, 0, bytes);
+	return 0;
 }
 
 /* Keeps half of it empty, so that searches are short and end. */
@@ -249,7 +251,7 @@ static bool takes_external(struct store_image *image, size_t number, const struc
 	for (at = hash & mask; (entry = &image->externals.entry[at])->record; at = (at + 1) & mask) {
 		if (entry->hash != hash)
 			continue;
-		record_at(image->records[entry->record - 1], &owner);
+		store_record_at(image->records[entry->record - 1], &owner);
 		other = external_of(&owner);
 		if (!memcmp(&other, &external, sizeof(external)))
 			return !memcmp(&owner.key.internal, &record->key.internal, sizeof(owner.key.internal));
@@ -258,22 +260,23 @@ static bool takes_external(struct store_image *image, size_t number, const struc
 	return true;
 }
 
-bool store_image_next(struct store_image *image, struct store_record *ret_record)
+const uint8_t *store_image_next(struct store_image *image)
 {
-	size_t number;
+	struct store_record record;
+	const uint8_t *bytes;
 
 	while (image->next > 0) {
-		number = image->next--;
-		if (!image->records[number - 1])
+		bytes = image->records[--image->next];
+		if (!bytes)
 			continue;
-		record_at(image->records[number - 1], ret_record);
-		if (ret_record->kind != STORE_GRANT)
+		store_record_at(bytes, &record);
+		if (record.kind != STORE_GRANT)
 			continue;
-		if (takes_external(image, number, ret_record))
-			return true;
+		if (takes_external(image, image->next + 1, &record))
+			return bytes;
 		image->superseded++;
 	}
-	return false;
+	return NULL;
 }
 
 size_t store_image_superseded(const struct store_image *image)

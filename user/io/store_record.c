@@ -143,6 +143,14 @@ bool store_record_decode(struct reader *outer, struct store_record *ret_record)
 	return true;
 }
 
+void store_record_at(const uint8_t *bytes, struct store_record *ret_record)
+{
+	struct reader r;
+
+	reader_init(&r, bytes, 2 + (size_t)(bytes[0] << 8 | bytes[1]));
+	store_record_decode(&r, ret_record);
+}
+
 const uint8_t *store_record_key(const uint8_t *bytes, size_t *ret_len)
 {
 	uint8_t presence = bytes[3];

@@ -1,21 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Asking the kernel takes longer than reading the store, so that a long list is shared out to threads: by subscriber, because blocks
+ * are claimed for one by one program at a time. What is refused then is asked once more alone, before it is given up. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include "dataplane_ops.h"
 #include "explicit_record.h"
 #include "store.h"
 #include "store_image.h"
 #include "store_restore.h"
 
-#define RESTORE_TRIES 8		/* CGN_BUSY: a packet changed the same endpoint */
+#define RESTORE_TRIES	8	/* CGN_BUSY: a packet changed the same endpoint */
+#define THREADS_MAX	8
+#define SHARE_LEAST	4096	/* grants that are worth a thread */
 
-static bool ask(const struct dataplane_ops *ops, void *dataplane, const struct cgn_map_request *question)
+struct grants { const uint8_t **record; size_t count, size; };
+
+struct work {
+	const struct grants *grants;
+	const struct dataplane_ops *ops;
+	void *dataplane;
+	uint64_t now_s;
+	unsigned share, shares;
+	uint32_t restored;
+	struct grants refused;
+	int failed;
+};
+
+static int grants_add(struct grants *grants, const uint8_t *record)
 {
-	int (*grant)(void *, struct cgn_map_request *) = question->origin == CGN_PEER ? ops->peer : ops->map;
+	size_t size = grants->size ? grants->size * 2 : 1024;
+	const uint8_t **grown;
+
+	if (grants->count == grants->size) {
+		grown = realloc(grants->record, size * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		grants->record = grown;
+		grants->size = size;
+	}
+	grants->record[grants->count++] = record;
+	return 0;
+}
+
+static bool ask(const struct work *work, const struct cgn_map_request *question)
+{
+	int (*grant)(void *, struct cgn_map_request *) = question->origin == CGN_PEER ? work->ops->peer : work->ops->map;
 	struct cgn_map_request request;
 	int tries;
 
 	for (tries = 0; tries < RESTORE_TRIES; tries++) {
 		request = *question;
-		if (grant(dataplane, &request))
+		if (grant(work->dataplane, &request))
 			return false;
 		if (request.status != CGN_BUSY)
 			return request.status == CGN_OK;
@@ -23,38 +61,150 @@ static bool ask(const struct dataplane_ops *ops, void *dataplane, const struct c
 	return false;
 }
 
-static bool restore_one(const struct store_record *record, uint32_t lifetime_s, const struct dataplane_ops *ops, void *dataplane)
+static bool restore_one(const struct work *work, const struct store_record *record)
 {
 	struct cgn_map_request request;
 
-	explicit_record_request(record, lifetime_s, &request);
-	return ask(ops, dataplane, &request) && explicit_record_apply(record, ops, dataplane);
+	explicit_record_request(record, (uint32_t)(record->expires_s - work->now_s), &request);
+	return ask(work, &request) && explicit_record_apply(record, work->ops, work->dataplane);
+}
+
+static unsigned share_of(const struct store_key *key, unsigned shares)
+{
+	uint32_t hash = key->internal.realm;
+	size_t i;
+
+	for (i = 0; shares > 1 && i < sizeof(key->internal.host6); i++)
+		hash = hash * 31 + key->internal.host6[i];
+	for (i = 0; shares > 1 && i < sizeof(key->internal.addr4); i++)
+		hash = hash * 31 + key->internal.addr4[i];
+	return hash % shares;
+}
+
+static void *do_share(void *argument)
+{
+	struct work *work = argument;
+	struct store_record record;
+	size_t i;
+
+	for (i = 0; i < work->grants->count && !work->failed; i++) {
+		store_record_at(work->grants->record[i], &record);
+		if (share_of(&record.key, work->shares) != work->share)
+			continue;
+		if (restore_one(work, &record))
+			work->restored++;
+		else
+			work->failed = grants_add(&work->refused, work->grants->record[i]);
+	}
+	return NULL;
+}
+
+static unsigned shares_for(size_t count)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t shares = count / SHARE_LEAST;
+
+	if (shares > THREADS_MAX)
+		shares = THREADS_MAX;
+	if (processors > 0 && shares > (size_t)processors)
+		shares = (size_t)processors;
+	return shares ? (unsigned)shares : 1;
+}
+
+/* All of `grants`; what is refused is in refused[0 … shares - 1]. The last share is this thread's. */
+static unsigned do_all(struct work *works, const struct work *all)
+{
+	unsigned shares = shares_for(all->grants->count), i;
+	bool is_running[THREADS_MAX] = { false };
+	pthread_t threads[THREADS_MAX];
+
+	for (i = 0; i < shares; i++) {
+		works[i] = *all;
+		works[i].share = i;
+		works[i].shares = shares;
+		is_running[i] = i + 1 < shares && !pthread_create(&threads[i], NULL, do_share, &works[i]);
+	}
+	for (i = 0; i < shares; i++)
+		if (!is_running[i])
+			do_share(&works[i]);
+	for (i = 0; i < shares; i++)
+		if (is_running[i])
+			pthread_join(threads[i], NULL);
+	return shares;
+}
+
+static int note_lost(struct store *store, const struct grants *lost)
+{
+	struct store_record record, deletion;
+	int failed = 0;
+	size_t i;
+
+	for (i = 0; i < lost->count && !failed; i++) {
+		store_record_at(lost->record[i], &record);
+		deletion = (struct store_record){ .kind = STORE_DELETION, .key = record.key };
+		failed = store_put(store, &deletion);
+	}
+	return failed;
+}
+
+static int restore(struct store *store, const struct work *all, struct store_restored *restored)
+{
+	struct work works[THREADS_MAX], again;
+	unsigned shares = do_all(works, all), i;
+	int failed = 0;
+
+	for (i = 0; i < shares; i++) {
+		again = *all;
+		again.grants = &works[i].refused;
+		again.shares = 1;
+		do_share(&again);
+		restored->restored += works[i].restored + again.restored;
+		restored->lost += (uint32_t)again.refused.count;
+		if (!failed)
+			failed = works[i].failed ? works[i].failed : again.failed;
+		if (!failed)
+			failed = note_lost(store, &again.refused);
+		free(works[i].refused.record);
+		free(again.refused.record);
+	}
+	return failed;
+}
+
+/* Those that still run. */
+static int collect(struct store_image *image, uint64_t now_s, struct grants *grants, struct store_restored *restored)
+{
+	struct store_record record;
+	const uint8_t *bytes;
+	int failed = 0;
+
+	while (!failed && (bytes = store_image_next(image))) {
+		store_record_at(bytes, &record);
+		if (record.expires_s > now_s)
+			failed = grants_add(grants, bytes);
+		else
+			restored->expired++;
+	}
+	restored->superseded = (uint32_t)store_image_superseded(image);
+	return failed;
 }
 
 int store_restore(struct store *store, const struct dataplane_ops *ops, void *dataplane, struct store_restored *ret_restored)
 {
 	struct store_restored restored = { 0 };
-	uint64_t now_s = store_now_s(store);
-	struct store_record record, deletion;
+	struct grants grants = { 0 };
+	struct work all = { .grants = &grants, .ops = ops, .dataplane = dataplane, .now_s = store_now_s(store) };
 	struct store_image *image;
 	int failed;
 
 	failed = store_image_new(store, &image);
-	while (!failed && store_image_next(image, &record)) {
-		if (record.expires_s <= now_s) {
-			restored.expired++;
-		} else if (restore_one(&record, (uint32_t)(record.expires_s - now_s), ops, dataplane)) {
-			restored.restored++;
-		} else {
-			restored.lost++;
-			deletion = (struct store_record){ .kind = STORE_DELETION, .key = record.key };
-			failed = store_put(store, &deletion);
-		}
-	}
 	if (failed)
 		return failed;
-	restored.superseded = (uint32_t)store_image_superseded(image);
+	failed = collect(image, all.now_s, &grants, &restored);
+	if (!failed)
+		failed = restore(store, &all, &restored);
+	free(grants.record);
 	store_image_free(image);
-	*ret_restored = restored;
-	return 0;
+	if (!failed)
+		*ret_restored = restored;
+	return failed;
 }
