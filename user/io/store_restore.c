@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Asking the kernel takes longer than reading the store, so that a long list is shared out to threads: by subscriber, because blocks
- * are claimed for one by one program at a time. What is refused then is asked once more alone, before it is given up. */
+ * are claimed for one by one program at a time. Alone afterwards: what was refused, which is asked once more before it is given
+ * up, and what has attributes, some of which are handed over in maps that two threads must not write at once. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,8 +25,9 @@ struct work {
 	void *dataplane;
 	uint64_t now_s;
 	unsigned share, shares;
+	bool is_alone;
 	uint32_t restored;
-	struct grants refused;
+	struct grants left;	/* to be done alone */
 	int failed;
 };
 
@@ -91,10 +93,10 @@ static void *do_share(void *argument)
 		store_record_at(work->grants->record[i], &record);
 		if (share_of(&record.key, work->shares) != work->share)
 			continue;
-		if (restore_one(work, &record))
+		if ((work->is_alone || !record.attributes_len) && restore_one(work, &record))
 			work->restored++;
 		else
-			work->failed = grants_add(&work->refused, work->grants->record[i]);
+			work->failed = grants_add(&work->left, work->grants->record[i]);
 	}
 	return NULL;
 }
@@ -111,7 +113,7 @@ static unsigned shares_for(size_t count)
 	return shares ? (unsigned)shares : 1;
 }
 
-/* All of `grants`; what is refused is in refused[0 … shares - 1]. The last share is this thread's. */
+/* All of `grants`, shared out. The last share is this thread's. */
 static unsigned do_all(struct work *works, const struct work *all)
 {
 	unsigned shares = shares_for(all->grants->count), i;
@@ -155,17 +157,18 @@ static int restore(struct store *store, const struct work *all, struct store_res
 
 	for (i = 0; i < shares; i++) {
 		again = *all;
-		again.grants = &works[i].refused;
+		again.grants = &works[i].left;
 		again.shares = 1;
+		again.is_alone = true;
 		do_share(&again);
 		restored->restored += works[i].restored + again.restored;
-		restored->lost += (uint32_t)again.refused.count;
+		restored->lost += (uint32_t)again.left.count;
 		if (!failed)
 			failed = works[i].failed ? works[i].failed : again.failed;
 		if (!failed)
-			failed = note_lost(store, &again.refused);
-		free(works[i].refused.record);
-		free(again.refused.record);
+			failed = note_lost(store, &again.left);
+		free(works[i].left.record);
+		free(again.left.record);
 	}
 	return failed;
 }
