@@ -5,6 +5,7 @@
 #define CGN_MAPPING_BPF_H
 #include "maps.bpf.h"
 #include "endpoint.h"
+#include "cache.bpf.h"
 #include "clock.bpf.h"
 #include "subscriber.bpf.h"
 #include "port_block.bpf.h"
@@ -451,6 +452,7 @@ static __always_inline int mapping_end(struct cgn_mapping *mapping, const struct
 				       const struct cgn_mapping *seen)
 {
 	union cgn_mapping_word dying = seen->state;
+	struct cgn_settings *settings;
 	union cgn_slot_word before, word;
 	struct cgn_subscriber *subscriber;
 	struct cgn_subscriber_key key;
@@ -466,6 +468,9 @@ static __always_inline int mapping_end(struct cgn_mapping *mapping, const struct
 	if (__sync_val_compare_and_swap(&mapping->state.word, seen->state.word, dying.word) != seen->state.word)
 		return CGN_BUSY;
 	/* from here on this CPU alone ends it */
+	settings = map_settings();
+	if (settings)
+		cache_forget(settings, internal);
 	word = before;
 	word.state = CGN_SLOT_DYING;
 	__sync_lock_test_and_set(&slot->state.word, word.word);

@@ -35,6 +35,15 @@ struct {
 	__type(value, struct cgn_pool);
 } pools SEC(".maps");
 
+/* Mmapable for its alignment: such arrays begin on a page, so that a line is a line. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_cache_line);
+} cache SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);

@@ -159,10 +159,11 @@ static __always_inline void tcp_track(struct cgn_mapping *mapping, __u16 generat
 /* Inbound SYN, FIN and RST only: data leaves the mapping alone. */
 __noinline int tcp_track_inbound(struct xdp_md *ctx, struct cgn_internal *internal)
 {
+	struct cgn_settings *settings = map_settings();
 	struct cgn_mapping seen, *mapping;
 	struct packet pkt;
 
-	if (!internal)
+	if (!internal || !settings)
 		return 0;
 	mapping = map_mapping(internal);
 	if (!mapping || !mapping_copy(mapping, internal, &seen))
@@ -171,15 +172,18 @@ __noinline int tcp_track_inbound(struct xdp_md *ctx, struct cgn_internal *intern
 		return 0;
 	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return 0;
-	if (packet_parse_transport(&pkt) == CGN_NEXT && pkt.kind == PACKET_FLOW && pkt.protocol == IPPROTO_TCP)
-		tcp_track(mapping, seen.state.generation, &pkt, pkt.ip->saddr, pkt.source_port, false);
+	if (packet_parse_transport(&pkt) != CGN_NEXT || pkt.kind != PACKET_FLOW || pkt.protocol != IPPROTO_TCP)
+		return 0;
+	tcp_track(mapping, seen.state.generation, &pkt, pkt.ip->saddr, pkt.source_port, false);
+	cache_forget(settings, internal);	/* what goes out next may say that it was not meant (RFC 7857 section 2.2) */
 	return 0;
 }
 
 /* ---- the two halves ---- */
 
 /* The external endpoint of a packet's source, made if it may be. CGN_NEXT or a drop. */
-static __always_inline enum cgn_verdict outbound_endpoint(const struct packet *pkt, struct cgn_external *external)
+static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_settings *settings, const struct packet *pkt,
+							     struct cgn_external *external)
 {
 	struct cgn_internal internal;
 	struct cgn_mapping *mapping;
@@ -188,6 +192,9 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct packet *p
 	int status;
 
 	internal_from_ipv4(&internal, pkt->ip->saddr, pkt->source_port, pkt->protocol);
+	now_s = clock_now_s();
+	if (!pkt->is_tcp_change && cache_find(settings, &internal, now_s, external))
+		return CGN_NEXT;
 	mapping = map_mapping(&internal);
 	if (!mapping)
 		goto create;
@@ -201,7 +208,6 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct packet *p
 	cgn_barrier();
 	if (cgn_read_once(mapping->tag) != tag)
 		return CGN_DROP_RACE;	/* deleted under our eyes, its element already another's */
-	now_s = clock_now_s();
 	if (now_s - last_s >= CGN_STAMP_S) {
 		mapping->state.last_outbound_s = now_s;
 		if (now_s - synced_s >= CGN_SLOT_SYNC_S)
@@ -209,6 +215,10 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct packet *p
 	}
 	if (pkt->protocol == IPPROTO_TCP)
 		tcp_track(mapping, generation, pkt, pkt->ip->daddr, pkt->destination_port, true);
+	if (pkt->is_tcp_change)		/* so that what comes next is looked at */
+		cache_forget(settings, &internal);
+	else
+		cache_enter(&internal, generation);
 	return CGN_NEXT;
 create:
 	if (!pkt->may_open)

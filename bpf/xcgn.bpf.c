@@ -116,7 +116,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	verdict = route_egress(kind, hop, address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE);
 	if (verdict != CGN_NEXT)
 		return verdict;
-	verdict = outbound_endpoint(&pkt, &external);
+	verdict = outbound_endpoint(settings, &pkt, &external);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.is_first_fragment) {

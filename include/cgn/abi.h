@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 4	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 5	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -306,13 +306,37 @@ struct cgn_subscriber_rule {
 	__u32 network, mask;	/* host order */
 };
 
+/* Value of `cache`: one line, any of whose entries may hold an internal endpoint that belongs there. See bpf/cache.bpf.h. */
+union cgn_cache_word {
+	struct {
+		__u16 address;		/* index in `pools` */
+		__u16 port;
+		__u16 synced_s;		/* when its mapping was last stamped, the lower 16 bits */
+		__u16 reserved;
+	};
+	__u64 word;
+};
+
+struct cgn_cache_entry {
+	__u64 key;			/* internal address, port, protocol, count of owners; 0 but for the count: free */
+	union cgn_cache_word state;
+};
+
+struct cgn_cache_line {
+	struct cgn_cache_entry entry[CGN_CACHE_WAYS];
+};
+CGN_ASSERT_SIZE(struct cgn_cache_line, 64);
+
 /* Value of `settings` [0]: what the daemon tells the programs; may change while packets flow. */
 struct cgn_settings {
 	__u32 udp_s, tcp_established_s, tcp_transitory_s, icmp_s;
 	__u32 rest_s;
+	__u32 cache_s;		/* packets may go this long without stamping their mapping; 0: `cache` is not used */
+	__u32 cache_mask;	/* lines minus 1 */
 	__u32 address_count;
 	__u32 range_count;
 	__u32 rule_count;
+	__u32 reserved;
 	struct cgn_range range[CGN_RANGES_MAX];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };

@@ -26,11 +26,13 @@ static __always_inline int mapping_is_established(const struct cgn_mapping *mapp
 /* How long the mapping lives without an outbound packet (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2). */
 static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
+	__u32 lag_s = settings->cache_s;	/* its last packet may have come so long after its stamp */
+
 	if (mapping->external.protocol == IPPROTO_UDP)
-		return settings->udp_s;
+		return settings->udp_s + lag_s;
 	if (mapping->external.protocol == IPPROTO_ICMP)
-		return settings->icmp_s;
-	return mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s;
+		return settings->icmp_s + lag_s;
+	return (mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s) + lag_s;
 }
 
 /* The end of the explicit lifetime, else of the idle time. */

@@ -29,6 +29,10 @@
  * it ends one, so idle times shorter than this hold too. */
 #define CGN_SLOT_SYNC_S		30
 
+/* The cache in front of `mappings`: entries of a line, and the most that it may keep a mapping from being stamped */
+#define CGN_CACHE_WAYS		4
+#define CGN_CACHE_S_MAX		15
+
 /* RFC 6888 REQ-8: a freed external port rests before it serves somebody else */
 #define CGN_REST_S		120
 /* How long a follow-on fragment may come after its first one (RFC 4787 REQ-14; RFC 6146 section 3.4: at least 2 s) */

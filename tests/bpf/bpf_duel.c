@@ -21,7 +21,7 @@
 #include "invariants.h"
 #include "plane.h"
 
-#define OVER (~0u)		/* minus one second: an idle time that is over at once */
+#define OVER (-1u - CGN_CACHE_S_MAX)	/* minus one second, with what the cache adds: an idle time that is over at once */
 #define BATCH 128		/* rounds between two counts of everything */
 #define SUBSCRIBERS 32		/* of a batch */
 #define BLOCK_SIZE 64

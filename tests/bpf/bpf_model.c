@@ -20,7 +20,7 @@
 
 #define STEPS 40000
 #define CHECK_EVERY 2000
-#define OVER (~0u)		/* minus one second */
+#define OVER (-1u - CGN_CACHE_S_MAX)	/* minus one second, with what the cache adds */
 #define SUBSCRIBERS 5
 #define PORTS 160		/* internal ports of each: more than two blocks have */
 #define FIRST_PORT 1024

@@ -26,7 +26,7 @@
 #define PORTS 40		/* internal ports of each and protocol: more than one block has */
 #define EXPLICIT_LIMIT 24
 #define FEW_PORTS 2
-#define OVER (~0u)		/* minus one second */
+#define OVER (-1u - CGN_CACHE_S_MAX)	/* minus one second, with what the cache adds: an idle time that is over at once */
 #define STORM_MS 2500
 
 static const char config[] =

@@ -431,6 +431,44 @@ static bool read_tables(struct check *check)
 	return check->used && check->explicit_used && check->listed;
 }
 
+/* ---- the cache ---- */
+
+static void check_cached(struct check *check, const struct cgn_cache_entry *entry)
+{
+	struct cgn_internal internal = { .port = (uint16_t)(entry->key >> 16), .protocol = (uint8_t)(entry->key >> 8) };
+	uint32_t address = (uint32_t)(entry->key >> 32);
+	const struct cgn_mapping *mapping;
+	long position;
+
+	if (!(entry->key >> 8))
+		return;
+	memcpy(internal.addr4, &address, 4);
+	position = table_find(&check->mappings, &internal, sizeof(internal));
+	if (position < 0) {
+		broken(check, "%s: in the cache, but no mapping", internal_text(&internal));
+		return;
+	}
+	mapping = check->mappings.pairs[position].value;
+	if (CGN_SLOT_ADDRESS(mapping->slot) != entry->state.address || CGN_SLOT_PORT(mapping->slot) != entry->state.port)
+		broken(check, "%s: the cache has another external endpoint", internal_text(&internal));
+}
+
+static void check_cache(struct check *check)
+{
+	int fd = dataplane_map_fd(check->dp, DP_CACHE), i;
+	struct bpf_map_info info = {};
+	struct cgn_cache_line line;
+	uint32_t len = sizeof(info), index;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
+		broken(check, "the cache cannot be read");
+		return;
+	}
+	for (index = 0; index < info.max_entries; index++)
+		for (i = 0; i < CGN_CACHE_WAYS && !bpf_map_lookup_elem(fd, &index, &line); i++)
+			check_cached(check, &line.entry[i]);
+}
+
 bool invariants_check(struct dataplane *dp, FILE *out, struct invariants *ret_invariants)
 {
 	struct check check = { .dp = dp, .out = out, .result = ret_invariants };
@@ -444,6 +482,7 @@ bool invariants_check(struct dataplane *dp, FILE *out, struct invariants *ret_in
 		check_explicit(&check);
 		check_subscribers(&check);
 		check_pools(&check);
+		check_cache(&check);
 		if (ret_invariants->broken > SAID_MAX)
 			fprintf(out, "broken: %u more\n", ret_invariants->broken - SAID_MAX);
 	} else {

@@ -4,6 +4,7 @@
  * - a port's bit is set exactly while its slot is live, and among the explicit ones exactly while the mapping is explicit;
  * - a block is taken exactly while its owner has it in its list, once, and pools count theirs;
  * - subscribers count their mappings and explicit mappings, and who has a mapping has the block that it is in;
+ * - an entry of the cache stands for a mapping, with its external endpoint;
  * - each MAP, PEER and STATIC flag has its element in `explicit`, and each element its flag. */
 #ifndef CGN_TEST_INVARIANTS_H
 #define CGN_TEST_INVARIANTS_H

@@ -32,7 +32,8 @@ struct memory_need memory_need(const struct config *config)
 			need.blocks += (1ull << (32 - config->pools[i].addresses[j].length)) *
 				       ((config->pools[i].last_port + 1u - config->pools[i].first_port) / config->pools[i].block_size) *
 				       sizeof(struct cgn_block);
-	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping));
+	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping)) +
+			(uint64_t)config_cache_lines(config) * sizeof(struct cgn_cache_line);
 	need.explicit_mappings = hash_bytes(config->mappings_max, sizeof(struct cgn_explicit_key), sizeof(struct cgn_explicit));
 	/* texts are allocated as they come: counted is what is there without any */
 	need.explicit_mappings += bucket_bytes(config->mappings_max) + bucket_bytes(config->subscribers_max);

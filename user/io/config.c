@@ -133,3 +133,12 @@ bool config_warning(const struct config *config, unsigned n, char *text, size_t 
 	snprintf(text, text_size, "pcp.nonce: others may change a client's mappings; RFC 6887 section 11.3 asks for strict");
 	return true;
 }
+
+uint32_t config_cache_lines(const struct config *config)
+{
+	uint32_t lines = 64;
+
+	while (lines < config->mappings_max / 2)
+		lines *= 2;
+	return lines;
+}

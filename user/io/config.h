@@ -86,5 +86,7 @@ bool config_warning(const struct config *config, unsigned n, char *text, size_t 
 
 /* External addresses of all pools together, in order of configuration. */
 uint32_t config_address_count(const struct config *config);
+/* Lines of the cache in front of `mappings`: a power of two, half full when all mappings are in use. */
+uint32_t config_cache_lines(const struct config *config);
 
 #endif

@@ -220,6 +220,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
 	uint32_t addresses = config_address_count(config);
 
 	bpf_map__set_max_entries(skeleton->maps.mappings, config->mappings_max * 2);
+	bpf_map__set_max_entries(skeleton->maps.cache, config_cache_lines(config));
 	bpf_map__set_max_entries(skeleton->maps.explicit, config->mappings_max);
 	bpf_map__set_max_entries(skeleton->maps.descriptions, config->mappings_max);
 	bpf_map__set_max_entries(skeleton->maps.epochs, config->subscribers_max);
@@ -620,11 +621,26 @@ static void add_ranges(struct cgn_settings *settings, const struct config *confi
 		}
 }
 
+/* A quarter of the shortest idle time: such a mapping lives no more than that too long, and never too short. */
+static uint32_t cache_seconds(const struct config *config)
+{
+	uint32_t shortest = config->udp_s;
+
+	if (config->tcp_transitory_s < shortest)
+		shortest = config->tcp_transitory_s;
+	if (config->tcp_established_s < shortest)
+		shortest = config->tcp_established_s;
+	if (config->icmp_s < shortest)
+		shortest = config->icmp_s;
+	return shortest / 4 < CGN_CACHE_S_MAX ? shortest / 4 : CGN_CACHE_S_MAX;
+}
+
 bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
 {
 	struct cgn_subscriber templates[CGN_PREFIXES_MAX] = {};
 	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
-		.tcp_transitory_s = config->tcp_transitory_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S };
+		.tcp_transitory_s = config->tcp_transitory_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S,
+		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
 	uint32_t zero = 0, i;
 
 	for (i = 0; i < config->overrides_count; i++)

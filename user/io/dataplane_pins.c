@@ -16,7 +16,7 @@
 #define BPFFS "/sys/fs/bpf"
 
 const char *const dataplane_map_names[DP_MAP_COUNT] = {
-	[DP_MAPPINGS] = "mappings", [DP_PORTS] = "ports", [DP_BLOCKS] = "blocks", [DP_POOLS] = "pools",
+	[DP_MAPPINGS] = "mappings", [DP_CACHE] = "cache", [DP_PORTS] = "ports", [DP_BLOCKS] = "blocks", [DP_POOLS] = "pools",
 	[DP_SUBSCRIBERS] = "subscribers", [DP_EXPLICIT] = "explicit", [DP_FRAGMENTS] = "fragments",
 	[DP_INTERFACES] = "interfaces", [DP_TX_PORTS] = "tx_ports", [DP_STATS] = "stats", [DP_EVENTS] = "events",
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
