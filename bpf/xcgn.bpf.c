@@ -11,6 +11,8 @@
 #include "fragment.bpf.h"
 #include "control.bpf.h"
 #include "control_peer.bpf.h"
+#include "control_clear.bpf.h"
+#include "control_move.bpf.h"
 #include "describe.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -253,6 +255,26 @@ int control_reap(struct cgn_reap_request *ctx)
 	request.count = ctx->count;
 	bpf_loop(CGN_BATCH_MAX, reap_step, &request, 0);
 	*ctx = request;
+	return 0;
+}
+
+SEC("syscall")
+int control_clear(struct cgn_clear_request *ctx)
+{
+	struct cgn_clear_request request = {};
+
+	request.count = ctx->count;
+	request.origins = ctx->origins;
+	bpf_loop(CGN_BATCH_MAX, clear_step, &request, 0);
+	*ctx = request;
+	return 0;
+}
+
+SEC("syscall")
+int control_move(struct cgn_move_request *ctx)
+{
+	ctx->moved = ctx->parts = ctx->ended = ctx->lost = ctx->conflicts = 0;
+	ctx->status = (__u32)control_move_request(ctx);
 	return 0;
 }
 

@@ -461,6 +461,33 @@ struct cgn_reap_request {
 	__u32 reserved;
 };
 
+/* In and out of control_clear(): `count` slots stand in map `batch`. */
+struct cgn_clear_request {
+	__u32 count;			/* at most CGN_BATCH_MAX */
+	__u32 origins;			/* in: what shall end (cgn_mapping_flag). Explicit without CGN_IMPLICIT: what has traffic lives on by it */
+	__u32 ended;			/* out: mappings ended */
+	__u32 demoted;			/* out: mappings that live on by another part, or by their traffic */
+	__u32 explicit_ended;		/* out: MAPs and PEERs ended */
+	__u32 kept;			/* out: none of `origins`, or static, or gone already */
+	__u32 busy;			/* out: try again */
+	__u32 reserved;
+};
+
+/* In and out of control_move(): one port block and the explicit mappings in it go from one subscriber to another. */
+struct cgn_move_request {
+	struct cgn_subscriber_key from, to;
+	__u32 position;			/* of the block in the list of `from` */
+	__u32 status;			/* out: CGN_OK; CGN_NOT_FOUND (no block there), CGN_CANNOT_PROVIDE (conflicts: `to` has a mapping of
+					 * the same internal endpoint), CGN_QUOTA (`to` can have no more blocks), CGN_NOT_ALLOWED (`to` is no
+					 * subscriber), CGN_TABLE_FULL, CGN_BUSY: then nothing changed */
+	__u32 moved;			/* out: explicit mappings that went */
+	__u32 parts;			/* out: MAPs and PEERs of those */
+	__u32 ended;			/* out: implicit mappings ended */
+	__u32 lost;			/* out: explicit mappings for which a table had no room */
+	__u32 conflicts;		/* out, with CGN_CANNOT_PROVIDE */
+	__u32 reserved;
+};
+
 /* In and out of control_release(): give back the empty blocks of one subscriber, and its entry once it has none. */
 struct cgn_release_request {
 	struct cgn_subscriber_key subscriber;

@@ -58,6 +58,23 @@ int dataplane_reap(struct dataplane *dp, const uint32_t *slots, uint32_t count, 
 	return run(dp, DP_CONTROL_REAP, ret_request, sizeof(*ret_request));
 }
 
+int dataplane_clear(struct dataplane *dp, const uint32_t *slots, uint32_t count, struct cgn_clear_request *request)
+{
+	uint32_t i;
+
+	if (count > CGN_BATCH_MAX)
+		return -E2BIG;
+	for (i = 0; i < count; i++)
+		*batch_slot(dp, i) = slots[i];
+	request->count = count;
+	return run(dp, DP_CONTROL_CLEAR, request, sizeof(*request));
+}
+
+int dataplane_move(struct dataplane *dp, struct cgn_move_request *request)
+{
+	return run(dp, DP_CONTROL_MOVE, request, sizeof(*request));
+}
+
 int dataplane_release(struct dataplane *dp, struct cgn_release_request *request)
 {
 	return run(dp, DP_CONTROL_RELEASE, request, sizeof(*request));
