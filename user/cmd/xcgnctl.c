@@ -11,7 +11,10 @@
 #include "xcgnctl_text.h"
 
 #define CONFIG_PATH	"/etc/xcgn/xcgn.yaml"
+#define STALE_S		3600
 #define NAME_MAX_LEN	64	/* "xcgnctl show subscribers" */
+
+enum { KEY_STALE = 0x100, KEY_ALL, KEY_YES };
 
 static const struct command commands[] = {
 	{ "status", NULL, "the daemon, the Epoch, mappings, attached interfaces",
@@ -24,6 +27,12 @@ static const struct command commands[] = {
 	{ "show stats", NULL, "packets and bytes of every verdict", NULL, NULL, true, xcgnctl_show_stats },
 	{ "show interfaces", NULL, "interfaces of the configuration, and whether the programs are on them",
 	  "Needs neither tables nor xcgnd.", NULL, false, xcgnctl_show_interfaces },
+	{ "clear", NULL, "end mappings of one subscriber, or of all",
+	  "Static mappings stay. The Epoch is reset of those clients alone who lost explicit mappings, with --all that of everybody; they "
+	  "are told. Needs xcgnd.", clear_options, false, xcgnctl_clear },
+	{ "subscriber moved", "OLD NEW", "a subscriber's address has changed: its explicit mappings go along",
+	  "External endpoints, nonces and lifetimes stay, and the client is told by a Mapping Update. For hooks of DHCP or RADIUS servers. "
+	  "Needs xcgnd.", NULL, false, xcgnctl_subscriber_moved },
 	{ "attach", "[INTERFACE...]", "put the programs on interfaces",
 	  "Default: all interfaces of the configuration. If one fails, those attached by this call are detached again.", NULL, true,
 	  xcgnctl_attach },
@@ -44,7 +53,17 @@ const struct argp_option mapping_options[] = {
 	{ "origin", 'o', "ORIGIN", 0, "only of this origin: map, peer, implicit or static; may be repeated", 0 },
 	{ "protocol", 'p', "PROTOCOL", 0, "only udp, tcp or icmp; may be repeated", 0 },
 	{ "limit", 'n', "N", 0, "stop after N mappings", 0 },
+	{ "stale", KEY_STALE, "SECONDS", OPTION_ARG_OPTIONAL, "only explicit ones that sent no packet for so long (default: 3600)", 0 },
 	{ "nonces", 'N', NULL, 0, "with their Mapping Nonces: who knows one can change or delete the mapping", 0 },
+	{}
+};
+
+const struct argp_option clear_options[] = {
+	{ "subscriber", 's', "ADDRESS", 0, "of this subscriber (its internal address)", 0 },
+	{ "all", KEY_ALL, NULL, 0, "of every subscriber; needs --yes", 0 },
+	{ "yes", KEY_YES, NULL, 0, "confirms --all", 0 },
+	{ "origin", 'o', "ORIGIN", 0, "only of this origin: map, peer or implicit; may be repeated", 0 },
+	{ "protocol", 'p', "PROTOCOL", 0, "only udp, tcp or icmp; may be repeated", 0 },
 	{}
 };
 
@@ -73,7 +92,7 @@ static void read_subscriber(const char *text, struct listing_options *listing, s
 	listing->has_subscriber = true;
 }
 
-static uint64_t read_limit(const char *text, struct argp_state *state)
+static uint64_t read_number(const char *option, const char *text, struct argp_state *state)
 {
 	unsigned long long limit;
 	char *end;
@@ -81,7 +100,7 @@ static uint64_t read_limit(const char *text, struct argp_state *state)
 	errno = 0;
 	limit = strtoull(text, &end, 10);
 	if (errno || *text < '0' || *text > '9' || *end || !limit)
-		argp_error(state, "--limit %s: not a number from 1 on", text);
+		argp_error(state, "--%s %s: not a number from 1 on", option, text);
 	return limit;
 }
 
@@ -105,10 +124,19 @@ static error_t parse_listing(int key, char *argument, struct argp_state *state)
 		listing->protocols |= 1u << found;
 		return 0;
 	case 'n':
-		listing->limit = read_limit(argument, state);
+		listing->limit = read_number("limit", argument, state);
 		return 0;
 	case 'N':
 		listing->nonces = true;
+		return 0;
+	case KEY_STALE:
+		listing->stale_s = argument ? read_number("stale", argument, state) : STALE_S;
+		return 0;
+	case KEY_ALL:
+		listing->is_all = true;
+		return 0;
+	case KEY_YES:
+		listing->is_sure = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -10,13 +10,15 @@
 
 enum xcgnctl_exit { EXIT_OK, EXIT_CONFIG = DATAPLANE_CONFIG, EXIT_KERNEL = DATAPLANE_KERNEL, EXIT_STATE = DATAPLANE_STATE };
 
-struct listing_options {	/* of the `show` commands */
+struct listing_options {	/* of the `show` commands and of `clear` */
 	struct cgn_subscriber_key subscriber;
 	bool has_subscriber;
 	unsigned origins;	/* cgn_mapping_flag; 0: all */
 	unsigned protocols;	/* bits of cgn_protocol_index; 0: all */
 	uint64_t limit;		/* 0: none */
+	uint64_t stale_s;	/* 0: stale or not */
 	bool nonces;
+	bool is_all, is_sure;	/* clear */
 };
 
 struct xcgnctl {
@@ -41,7 +43,7 @@ struct command {
 	int (*run)(struct xcgnctl *ctl);	/* returns an exit code, having said what is wrong */
 };
 
-extern const struct argp_option mapping_options[], subscriber_options[];
+extern const struct argp_option mapping_options[], subscriber_options[], clear_options[];
 
 /* Says the error on stderr and returns its exit code. */
 int xcgnctl_fail(const struct dataplane_error *error);
@@ -54,6 +56,8 @@ int xcgnctl_show_pools(struct xcgnctl *ctl);
 int xcgnctl_show_blocks(struct xcgnctl *ctl);
 int xcgnctl_show_stats(struct xcgnctl *ctl);
 int xcgnctl_show_interfaces(struct xcgnctl *ctl);
+int xcgnctl_clear(struct xcgnctl *ctl);
+int xcgnctl_subscriber_moved(struct xcgnctl *ctl);
 int xcgnctl_attach(struct xcgnctl *ctl);
 int xcgnctl_detach(struct xcgnctl *ctl);
 int xcgnctl_purge(struct xcgnctl *ctl);

@@ -121,10 +121,20 @@ static json_t *describe(const struct xcgnctl *ctl, const struct table_mapping *r
 	return object;
 }
 
-static bool is_wanted(const struct listing_options *listing, const struct table_mapping *record)
+/* Explicit, and no packet went out by it for so long: inbound ones leave no trace. What never sent is as old as it is. */
+static bool is_stale(const struct cgn_mapping *mapping, uint64_t stale_s, uint32_t now_s)
+{
+	uint32_t since_s = mapping->state.last_outbound_s ? mapping->state.last_outbound_s : mapping->created_s;
+
+	return mapping->state.flags & (CGN_MAP | CGN_PEER) && now_s > since_s && now_s - since_s >= stale_s;
+}
+
+static bool is_wanted(const struct listing_options *listing, const struct table_mapping *record, uint32_t now_s)
 {
 	struct cgn_subscriber_key subscriber;
 
+	if (listing->stale_s && !is_stale(&record->mapping, listing->stale_s, now_s))
+		return false;
 	if (listing->origins && !(record->mapping.state.flags & listing->origins))
 		return false;
 	subscriber_of(&record->internal, &subscriber);
@@ -142,9 +152,9 @@ static int list_mappings(const struct xcgnctl *ctl, struct slot_walk *walk, stru
 	if (!dataplane_settings(ctl->dp, &now.settings))
 		return xcgnctl_fail(&(struct dataplane_error){ EXIT_KERNEL, "settings: cannot read the pinned map" });
 	while ((!listing->limit || listed < listing->limit) && slot_walk_next(walk, &slot)) {
-		if (!table_read_mapping(ctl->dp, slot, &record) || !is_wanted(listing, &record))
-			continue;
 		now.boot_s = dataplane_now_s();
+		if (!table_read_mapping(ctl->dp, slot, &record) || !is_wanted(listing, &record, now.boot_s))
+			continue;
 		if (!output_record(output, describe(ctl, &record, &now)))
 			return EXIT_KERNEL;
 		listed++;
@@ -158,7 +168,7 @@ int xcgnctl_show_mappings(struct xcgnctl *ctl)
 	struct output output = { .is_json = ctl->is_json, .columns = listing->nonces ? columns_nonces : columns };
 	unsigned owners = TABLE_SUBSCRIBER | TABLE_OPERATOR, origins = listing->origins ? listing->origins : CGN_ORIGINS;
 	struct tables tables = tables_of(ctl->dp);
-	struct slot_walk walk = { .tables = &tables, .explicit_only = !(origins & CGN_IMPLICIT),
+	struct slot_walk walk = { .tables = &tables, .explicit_only = !(origins & CGN_IMPLICIT) || listing->stale_s,
 		.protocols = listing->protocols ? listing->protocols : (1u << CGN_PROTOCOLS) - 1 };
 	struct table_block *blocks;
 	int code;

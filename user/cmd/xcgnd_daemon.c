@@ -18,6 +18,7 @@
 #include "instance_lock.h"
 #include "log.h"
 #include "netlink.h"
+#include "notices.h"
 #include "persistence.h"
 #include "pcp_proto.h"
 #include "pcp_server.h"
@@ -25,6 +26,7 @@
 #include "statics.h"
 #include "xcgnd_daemon.h"
 #include "xcgnd_memory.h"
+#include "xcgnd_operator.h"
 
 #define ANNOUNCE_S 128		/* ten multicasts take this long */
 #define LOCK_WAIT_MS 1000	/* a killed daemon's memory takes a moment to be given back */
@@ -38,6 +40,7 @@ struct daemon {
 	struct pcp_server *server;
 	struct pcp_service *service;
 	struct announce *announce;
+	struct notices *notices;
 	struct expiry *expiry;
 	struct event_log *events;
 	struct control *control;
@@ -133,8 +136,30 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 	return true;
 }
 
+static struct operator operator_of(const struct daemon *daemon)
+{
+	return (struct operator){ .dp = daemon->dp, .persistence = daemon->persistence, .server = daemon->server,
+		.announce = daemon->announce, .notices = daemon->notices };
+}
+
+static bool command_clear(void *context, const json_t *request, json_t *reply, struct control_error *error)
+{
+	const struct operator operator = operator_of(context);
+
+	return operator_clear(&operator, request, reply, error);
+}
+
+static bool command_move(void *context, const json_t *request, json_t *reply, struct control_error *error)
+{
+	const struct operator operator = operator_of(context);
+
+	return operator_move(&operator, request, reply, error);
+}
+
 static const struct control_command commands[] = {
 	{ "status", command_status },
+	{ "clear", command_clear },
+	{ "move", command_move },
 	{ NULL, NULL },
 };
 
@@ -347,7 +372,8 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		return DAEMON_KERNEL;
 	}
 	daemon->announce = announce_new(daemon->loop, daemon->dp, daemon->persistence, daemon->server, daemon->service);
-	if (!daemon->announce) {
+	daemon->notices = notices_new(daemon->loop, daemon->server, daemon->service);
+	if (!daemon->announce || !daemon->notices) {
 		log_error("out of memory");
 		return DAEMON_KERNEL;
 	}
@@ -405,6 +431,7 @@ void daemon_free(struct daemon *daemon)
 		return;
 	control_free(daemon->control);
 	event_log_free(daemon->events);
+	notices_free(daemon->notices);
 	announce_free(daemon->announce);
 	expiry_free(daemon->expiry);
 	pcp_service_free(daemon->service);

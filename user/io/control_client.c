@@ -31,7 +31,7 @@ static bool fail_errno(struct dataplane_error *error, const char *path, int fail
 		return dataplane_fail(error, DATAPLANE_KERNEL, "%s: %s; run as root", path, strerror(failed));
 	case EAGAIN:
 	case ETIMEDOUT:
-		return dataplane_fail(error, DATAPLANE_STATE, "xcgnd did not answer at %s within %d s", path, CONTROL_TIMEOUT_MS / 1000);
+		return dataplane_fail(error, DATAPLANE_STATE, "xcgnd did not answer at %s in time", path);
 	case EPIPE:
 	case ECONNRESET:
 		return dataplane_fail(error, DATAPLANE_STATE, "xcgnd ended before it answered at %s; try again", path);
@@ -129,7 +129,12 @@ static bool read_reply(json_t *reply, struct dataplane_error *error)
 
 bool control_ask(const char *path, const json_t *request, json_t **ret_reply, struct dataplane_error *error)
 {
-	int64_t deadline_ms = now_ms() + CONTROL_TIMEOUT_MS;
+	return control_ask_within(path, request, CONTROL_TIMEOUT_MS, ret_reply, error);
+}
+
+bool control_ask_within(const char *path, const json_t *request, int timeout_ms, json_t **ret_reply, struct dataplane_error *error)
+{
+	int64_t deadline_ms = now_ms() + timeout_ms;
 	int fd = connect_to(path), failed;
 	json_t *parsed = NULL;
 	ssize_t len = 0;

@@ -167,6 +167,13 @@ static int recorder_describe(void *dataplane, struct cgn_describe_request *reque
 	return failed || request->status != CGN_OK ? failed : record_standing(recorder, &key);
 }
 
+bool dataplane_recorder_note(struct dataplane_recorder *recorder, const struct store_key *key)
+{
+	if (recorder->source.read(recorder->source.dataplane, recorder->store, key, &recorder->record))
+		return !store_put(recorder->store, &recorder->record.record);
+	return !record_deletion(recorder, key);
+}
+
 /* ---- those that change nothing that was promised ---- */
 
 static int recorder_list(void *dataplane, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max)

@@ -31,6 +31,10 @@ extern const struct dataplane_ops dataplane_recorder_ops;
  * taken back, nothing of it may be answered as a success; to ask again is to be refused. */
 bool dataplane_recorder_commit(void *recorder);
 
+/* Puts into the store how a part stands now, or that it does not: it was changed by other means than these operations. Durable with
+ * the next commit. False: out of memory. */
+bool dataplane_recorder_note(struct dataplane_recorder *recorder, const struct store_key *key);
+
 /* recorder_source.read over the real maps. */
 bool dataplane_recorder_read(void *dp, const struct store *store, const struct store_key *key, struct explicit_record *ret_record);
 

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "persistence.h"
 #include "store.h"
+#include "store_record.h"
 #include "store_restore.h"
 #include "store_snapshot.h"
 
@@ -272,6 +273,17 @@ void *persistence_ops_context(struct persistence *persistence)
 bool persistence_commit(void *ops_context)
 {
 	return dataplane_recorder_commit(ops_context);
+}
+
+bool persistence_record(struct persistence *persistence, const struct cgn_explicit_key *key, const struct cgn_explicit *value)
+{
+	struct store_key stored = { .internal = key->internal, .opcode = key->opcode };
+
+	if (key->opcode == CGN_PEER) {
+		memcpy(stored.remote6, value->remote6, sizeof(stored.remote6));
+		stored.remote_port = value->remote_port;
+	}
+	return dataplane_recorder_note(persistence->recorder, &stored);
 }
 
 static void handle_timer(struct ev_loop *loop, struct ev_timer *timer, int events)

@@ -38,6 +38,10 @@ void persistence_start(struct persistence *persistence, struct ev_loop *loop);
 /* Resets the Epoch, durably before it is seen. False: it could not be made durable, and nothing was reset. */
 bool persistence_reset_epoch(struct persistence *persistence, enum cgn_epoch_reason reason);
 
+/* The operator changed this explicit part, or ended it: how it stands now is recorded with the next persistence_commit(). `value` is
+ * how it was. False: out of memory. */
+bool persistence_record(struct persistence *persistence, const struct cgn_explicit_key *key, const struct cgn_explicit *value);
+
 struct persistence_stats persistence_stats(const struct persistence *persistence);
 
 #endif
