@@ -40,6 +40,10 @@ __noinline int control_join(struct cgn_map_request *request, struct cgn_explicit
 	sum.now_s = clock_now_s();
 	sum.peers = seen.peers | (request->origin == CGN_PEER ? 1u << (key->ordinal & (CGN_PEERS_MAX - 1)) : 0);
 	sum.parts = (seen.state.flags | request->origin) & (CGN_MAP | CGN_PEER);
+	if (request->filter_count)
+		sum.set = CGN_FILTERED;
+	else if (request->flags & CGN_CLEAR_FILTERS)
+		sum.clear = CGN_FILTERED;
 	explicit_add_up(&sum);
 	if (!(sum.parts & request->origin) || (request->origin == CGN_PEER && !(sum.peers >> (key->ordinal & (CGN_PEERS_MAX - 1)) & 1)))
 		return CGN_BUSY;	/* over before it began */
@@ -48,18 +52,22 @@ __noinline int control_join(struct cgn_map_request *request, struct cgn_explicit
 		return status;
 	explicit_place(key, seen.slot, seen.state.generation);
 	explicit_forget_ended(&seen, &sum);
+	if (sum.clear & seen.state.flags)
+		filter_forget(&request->internal);
 	request->external = seen.external;
 	return CGN_OK;
 }
 
-/* Does the part stand? The reaper takes the flag first, then the element with the nonce. */
-static __always_inline bool part_stands(const struct cgn_map_request *request, const struct cgn_explicit_key *key)
+/* May it be renewed? The part must stand: the reaper takes the flag first, then the element with the nonce. */
+static __always_inline int renewal_check(const struct cgn_map_request *request, const struct cgn_explicit_key *key)
 {
 	const struct cgn_mapping *mapping = map_mapping(&request->internal);
 
 	if (!mapping || !(mapping->state.flags & request->origin))
-		return false;
-	return request->origin != CGN_PEER || mapping->peers >> (key->ordinal & (CGN_PEERS_MAX - 1)) & 1;
+		return CGN_BUSY;
+	if (request->origin == CGN_PEER && !(mapping->peers >> (key->ordinal & (CGN_PEERS_MAX - 1)) & 1))
+		return CGN_BUSY;
+	return suggestion_is_met(request, &mapping->external) ? CGN_OK : CGN_CANNOT_PROVIDE;
 }
 
 /* Renewal: endpoint stays, lifetime is set anew, the client's address is remembered. A PEER never shortens (section 12.3). */
@@ -78,8 +86,11 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 		request->lifetime_s = remaining_s(known->expires_s, now_s);
 		return CGN_NONCE_MISMATCH;
 	}
-	if (!part_stands(request, key))
-		return CGN_BUSY;
+	status = renewal_check(request, key);
+	if (status == CGN_OK)
+		status = filter_stage(request);
+	if (status != CGN_OK)
+		return status;
 	before_s = known->expires_s;
 	until_s = now_s + request->lifetime_s;
 	if (request->origin != CGN_PEER || until_s > before_s)
@@ -107,7 +118,7 @@ __noinline int control_create(struct cgn_map_request *request, struct cgn_explic
 		return CGN_BUSY;
 	new.internal = request->internal;
 	new.suggested = request->suggested;
-	new.origin = request->origin;
+	new.origin = request->origin | (request->filter_count ? CGN_FILTERED : 0);
 	new.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : clock_now_s() + request->lifetime_s;
 	new.prefer_failure = request->flags & CGN_PREFER_FAILURE ? 1 : 0;
 	new.restore = request->flags & CGN_RESTORE ? 1 : 0;
@@ -157,9 +168,13 @@ static __always_inline int control_add(struct cgn_map_request *request, struct c
 	}
 	status = explicit_enter(request, key);
 	if (status == CGN_OK) {
-		status = control_join(request, key);
+		status = filter_stage(request);
+		if (status == CGN_OK)
+			status = control_join(request, key);
 		if (status == CGN_NOT_FOUND)
 			status = control_create(request, key);
+		if (status != CGN_OK && request->filter_count)
+			filter_forget(&request->internal);
 		if (status != CGN_OK)
 			bpf_map_delete_elem(&explicit, key);
 	}
@@ -173,6 +188,7 @@ static __always_inline int control_add(struct cgn_map_request *request, struct c
 static __always_inline int control_map_request(struct cgn_map_request *request)
 {
 	struct cgn_explicit_key key;
+	struct cgn_explicit *part;
 	int index, status;
 
 	if (!request)
@@ -181,12 +197,18 @@ static __always_inline int control_map_request(struct cgn_map_request *request)
 	if (index < 0 || !request->internal.port || (request->origin != CGN_MAP && request->origin != CGN_STATIC))
 		return CGN_BAD_REQUEST;
 	status = control_answer_static(request);
+	if (status == CGN_OK && filter_is_asked(request))
+		return CGN_NOT_ALLOWED;		/* the operator's mapping is everybody's */
 	if (status != CGN_NOT_FOUND)
 		return status;
 	explicit_key(&key, &request->internal, request->origin);
-	if (bpf_map_lookup_elem(&explicit, &key))
-		return control_renew(request, &key);
-	return control_add(request, &key);
+	status = bpf_map_lookup_elem(&explicit, &key) ? control_renew(request, &key) : control_add(request, &key);
+	if (status == CGN_OK && filter_is_asked(request)) {
+		part = bpf_map_lookup_elem(&explicit, &key);
+		if (part)
+			part->filtered = request->filter_count != 0;
+	}
+	return status;
 }
 
 __noinline int control_delete_request(struct cgn_map_request *request)
@@ -212,7 +234,7 @@ __noinline int control_delete_request(struct cgn_map_request *request)
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
 		return CGN_BUSY;
 	if (!(seen.state.flags & request->origin))
-		return CGN_BUSY;	/* as in part_stands() */
+		return CGN_BUSY;	/* as in renewal_check() */
 	if (known->slot != seen.slot || known->generation != seen.state.generation)
 		return CGN_BUSY;
 	request->external = seen.external;

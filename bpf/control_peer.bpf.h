@@ -69,7 +69,7 @@ static __always_inline int control_peer_request(struct cgn_map_request *request)
 	__u32 found;
 	int status;
 
-	if (!request || request->origin != CGN_PEER || !request->remote_port)
+	if (!request || request->origin != CGN_PEER || !request->remote_port || request->filter_count)
 		return CGN_BAD_REQUEST;
 	if (protocol_index(request->internal.protocol) < 0 || !request->internal.port)
 		return CGN_BAD_REQUEST;

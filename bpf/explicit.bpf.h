@@ -3,6 +3,7 @@
  * mapping lives as long as the last of them; each that ends goes for itself, and gives back its place in the quota. */
 #ifndef CGN_EXPLICIT_BPF_H
 #define CGN_EXPLICIT_BPF_H
+#include "filter.bpf.h"
 #include "mapping.bpf.h"
 
 static __always_inline void explicit_key(struct cgn_explicit_key *key, const struct cgn_internal *internal, __u8 opcode)
@@ -55,6 +56,7 @@ struct explicit_sum {
 	__u32 expires_s;		/* out: last end, 0 if nothing stands */
 	__u32 due_s;			/* out: the second from which on the first of them is over */
 	__u32 remaining_s;		/* out of explicit_settle(): of the mapping, by its parts and by its traffic */
+	__u16 set, clear;		/* in: CGN_FILTERED, if that changes */
 };
 
 static __always_inline bool explicit_add(struct explicit_sum *sum, const struct cgn_explicit_key *key)
@@ -141,8 +143,12 @@ __noinline int explicit_settle(struct cgn_mapping *seen, struct explicit_sum *su
 		return mapping_end(mapping, &sum->internal, seen);
 	set = sum->parts ? (__u16)sum->parts : CGN_IMPLICIT;
 	clear = CGN_ORIGINS & (__u16)~set;
-	if (!(sum->parts & CGN_MAP))
+	if (sum->parts & CGN_MAP) {
+		set |= sum->set;
+		clear |= sum->clear;
+	} else {
 		clear |= CGN_FILTERED;
+	}
 	added = sum->peers & ~seen->peers;
 	ended = seen->peers & ~sum->peers;
 	if (added)
@@ -192,8 +198,11 @@ __noinline int explicit_forget_ended(struct cgn_mapping *seen, struct explicit_s
 	if (!seen || !sum)
 		return 0;
 	explicit_key(&key, &sum->internal, CGN_MAP);
-	if (seen->state.flags & ~sum->parts & CGN_MAP)
+	if (seen->state.flags & ~sum->parts & CGN_MAP) {
+		if (seen->state.flags & CGN_FILTERED)
+			filter_forget(&sum->internal);	/* before the element goes: then somebody else may bring filters */
 		explicit_forget(&key);
+	}
 	key.opcode = CGN_PEER;
 	ended = seen->peers & ~sum->peers;
 	for (ordinal = 0; ordinal < CGN_PEERS_MAX; ordinal++) {

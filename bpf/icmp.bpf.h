@@ -13,25 +13,29 @@ static __always_inline bool icmp_parse(struct xdp_md *ctx, struct packet *pkt, s
 	       packet_parse_inner(pkt, inner) == CGN_NEXT;
 }
 
-/* The internal endpoint of a packet that we sent out, as the error's embedded source shows it. */
+/* The internal endpoint of a packet that we sent out, as the error's embedded source shows it. Its filters judge the remote peer
+ * that the packet went to, whichever router the error comes from. */
 static __always_inline enum cgn_verdict
 icmp_inner_source(const struct cgn_settings *settings, const struct packet *pkt, const struct packet_inner *inner,
-		  struct cgn_internal *internal)
+		  struct cgn_external remote, struct cgn_internal *internal)
 {
+	bool is_filtered;
 	int address;
 
 	if (inner->ip->saddr != pkt->ip->daddr)
 		return CGN_DROP_ICMP_NO_MAPPING;
 	address = address_index(settings, bpf_ntohl(inner->ip->saddr));
-	if (address < 0 || inbound_endpoint(CGN_SLOT(address, inner->protocol_index, inner->source_port), internal) != CGN_NEXT)
+	if (address < 0 ||
+	    inbound_endpoint(CGN_SLOT(address, inner->protocol_index, inner->source_port), internal, &is_filtered) != CGN_NEXT)
 		return CGN_DROP_ICMP_NO_MAPPING;
-	return CGN_NEXT;
+	return is_filtered ? filter_verdict(internal, load_u32(remote.addr4), remote.port) : CGN_NEXT;
 }
 
 /* From outside, about a packet that went out (RFC 5508 REQ-4). */
 __noinline int icmp_error_inbound(struct xdp_md *ctx)
 {
 	struct cgn_settings *settings = map_settings();
+	struct cgn_external remote = {};
 	struct cgn_internal internal;
 	struct packet_inner inner;
 	enum cgn_verdict verdict;
@@ -43,7 +47,9 @@ __noinline int icmp_error_inbound(struct xdp_md *ctx)
 		return CGN_DROP_NOT_READY;
 	if (!icmp_parse(ctx, &pkt, &inner))
 		return CGN_DROP_ICMP_INNER;
-	verdict = icmp_inner_source(settings, &pkt, &inner, &internal);
+	store_u32(remote.addr4, inner.ip->daddr);
+	remote.port = inner.destination_port;
+	verdict = icmp_inner_source(settings, &pkt, &inner, remote, &internal);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.ip->ttl <= 1)
@@ -89,7 +95,7 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 	destination = pkt.ip->daddr;
 	is_hairpin = address_index(settings, bpf_ntohl(destination)) >= 0;
 	if (is_hairpin) {
-		verdict = icmp_inner_source(settings, &pkt, &inner, &target);
+		verdict = icmp_inner_source(settings, &pkt, &inner, seen.external, &target);
 		if (verdict != CGN_NEXT)
 			return verdict;
 		destination = load_u32(target.addr4);

@@ -116,21 +116,19 @@ __noinline int mapping_claim_at(struct cgn_new *wanted, __u32 address)
 
 /* The suggested external endpoint. Without an address the port is wanted at the subscriber's own, or, if he has none yet, at one
  * of a few by chance. */
-__noinline int mapping_claim_suggested(struct cgn_new *wanted)
+__noinline int mapping_claim_suggested(struct cgn_new *wanted, struct cgn_subscriber_key *key)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_subscriber *subscriber;
-	struct cgn_subscriber_key owner;
 	int address, i;
 
-	if (!wanted || !settings || !settings->address_count)
+	if (!wanted || !key || !settings || !settings->address_count)
 		return CGN_BAD_REQUEST;
 	if (load_u32(wanted->suggested.addr4)) {
 		address = address_index(settings, bpf_ntohl(load_u32(wanted->suggested.addr4)));
 		return address < 0 ? CGN_CANNOT_PROVIDE : mapping_claim_at(wanted, (__u32)address);
 	}
-	mapping_owner(wanted, &owner);
-	subscriber = map_subscriber(&owner);
+	subscriber = map_subscriber(key);
 	if (!subscriber)
 		return CGN_CANNOT_PROVIDE;
 	for (i = 0; i < SUGGESTED_ADDRESSES && !cgn_read_once(subscriber->address); i++)
@@ -314,7 +312,7 @@ static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscri
 	int status, grown;
 
 	if (new->suggested.port) {
-		status = mapping_claim_suggested(new);
+		status = mapping_claim_suggested(new, key);
 		if (status == CGN_OK)
 			return CGN_OK;
 		if (new->prefer_failure || new->restore || new->origin & CGN_STATIC)

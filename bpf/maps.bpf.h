@@ -157,6 +157,23 @@ struct {
 	__type(value, __u32);
 } batch SEC(".maps");
 
+/* Allocated as they come: few mappings have filters. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct cgn_internal);
+	__type(value, struct cgn_filters);
+} filters SEC(".maps");
+
+/* [0]: the filters of a request, written by the daemon; [1]: room to put them together with those that the mapping has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct cgn_filters);
+} filter_batch SEC(".maps");
+
 static __always_inline struct cgn_settings *map_settings(void)
 {
 	__u32 zero = 0;

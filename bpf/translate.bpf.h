@@ -4,6 +4,7 @@
 #ifndef CGN_TRANSLATE_BPF_H
 #define CGN_TRANSLATE_BPF_H
 #include "mapping.bpf.h"
+#include "filter.bpf.h"
 #include "packet.h"
 #include "rewrite.h"
 
@@ -234,8 +235,8 @@ create:
 	return CGN_NEXT;
 }
 
-/* The internal endpoint behind an external one. CGN_NEXT, or CGN_DROP_NO_MAPPING. */
-static __always_inline enum cgn_verdict inbound_endpoint(__u32 slot_index, struct cgn_internal *internal)
+/* The internal endpoint behind an external one, and whether filter_verdict() is to be asked. CGN_NEXT, or CGN_DROP_NO_MAPPING. */
+static __always_inline enum cgn_verdict inbound_endpoint(__u32 slot_index, struct cgn_internal *internal, bool *ret_is_filtered)
 {
 	struct cgn_slot *slot = map_slot(slot_index);
 	union cgn_slot_word before, after;
@@ -250,6 +251,7 @@ static __always_inline enum cgn_verdict inbound_endpoint(__u32 slot_index, struc
 	after.word = cgn_read_once(slot->state.word);
 	if (after.state != CGN_SLOT_LIVE || after.generation != before.generation)
 		return CGN_DROP_NO_MAPPING;
+	*ret_is_filtered = after.flags & CGN_FILTERED;
 	return CGN_NEXT;
 }
 

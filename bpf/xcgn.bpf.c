@@ -62,12 +62,13 @@ static __always_inline bool source_is_martian(__u32 address)
 	return address >> 24 == 0 || address >> 24 == 127 || address >= 0xe0000000;
 }
 
+#define ADDRESS_FILTERED 0x7fffffff	/* no index: a hairpin to a mapping with filters. One variable more, and the stack is too small */
+
 /* From inside: to the outside, or to an external address of ours and back to the inside with the external source (hairpin,
  * RFC 4787 REQ-9). Where it goes is known before anything is made or changed. */
 static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 {
 	struct cgn_settings *settings = map_settings();
-	struct cgn_fragment_key fragment;
 	struct cgn_external external;
 	struct cgn_internal target;
 	enum cgn_verdict verdict;
@@ -104,9 +105,13 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	if (pkt.kind == PACKET_ICMP_ERROR)
 		return icmp_error_outbound(ctx);
 	if (address >= 0) {
-		verdict = inbound_endpoint(CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &target);
+		bool is_filtered;
+
+		verdict = inbound_endpoint(CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &target, &is_filtered);
 		if (verdict != CGN_NEXT)
 			return verdict;
+		if (is_filtered)
+			address = ADDRESS_FILTERED;
 		destination = load_u32(target.addr4);
 		hop = route_hop(destination);
 		if (!hop)
@@ -119,9 +124,13 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	if (verdict != CGN_NEXT)
 		return verdict;
 	verdict = outbound_endpoint(settings, &pkt, &external);
+	if (verdict == CGN_NEXT && address == ADDRESS_FILTERED)	/* the target's remote peer is the source's external endpoint */
+		verdict = filter_verdict(&target, load_u32(external.addr4), external.port);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.is_first_fragment) {
+		struct cgn_fragment_key fragment;
+
 		fragment_key(&fragment, pkt.ip, CGN_INTERNAL_SIDE);
 		fragment_remember(&fragment, load_u32(external.addr4), destination,
 				  address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE);
@@ -138,11 +147,11 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 {
 	struct cgn_settings *settings = map_settings();
-	struct cgn_fragment_key fragment;
 	struct cgn_internal internal;
 	enum cgn_verdict verdict;
 	struct packet pkt;
 	struct next_hop *hop;
+	bool is_filtered;
 	int address, kind;
 	__u32 source;
 
@@ -174,7 +183,9 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		return fragment_follow(ctx, CGN_EXTERNAL_SIDE);
 	if (pkt.kind == PACKET_ICMP_ERROR)
 		return icmp_error_inbound(ctx);
-	verdict = inbound_endpoint(CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &internal);
+	verdict = inbound_endpoint(CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &internal, &is_filtered);
+	if (verdict == CGN_NEXT && is_filtered)
+		verdict = filter_verdict(&internal, pkt.ip->saddr, pkt.source_port);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.ip->ttl <= 1)
@@ -189,6 +200,8 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	if (pkt.is_tcp_change)
 		tcp_track_inbound(ctx, &internal);
 	if (pkt.is_first_fragment) {
+		struct cgn_fragment_key fragment;
+
 		fragment_key(&fragment, pkt.ip, CGN_EXTERNAL_SIDE);
 		fragment_remember(&fragment, pkt.ip->saddr, load_u32(internal.addr4), CGN_INTERNAL_SIDE);
 	}

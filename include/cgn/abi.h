@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 5	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 6	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -229,7 +229,8 @@ struct cgn_explicit {
 	__u16 remote_port;	/* PEER */
 	__u16 set_first;	/* PORT_SET: first internal port of its set (RFC 7753) */
 	__u16 set_size;		/* PORT_SET: ports of its set; 0: none */
-	__u16 described;	/* 1: `descriptions` has its text */
+	__u8 described;		/* 1: `descriptions` has its text */
+	__u8 filtered;		/* MAP: 1: `filters` has an element of its mapping */
 };
 CGN_ASSERT_SIZE(struct cgn_explicit, 68);
 

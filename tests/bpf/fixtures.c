@@ -51,6 +51,18 @@ const char *const scene_configs[SCENES] = {
 #define INSIDE .side = CGN_INTERNAL_SIDE
 #define OUTSIDE .side = CGN_EXTERNAL_SIDE
 
+/* A's port 5010 is 20010 for REMOTE, port 53, alone. */
+static void map_for_one_peer(struct plane *plane)
+{
+	static const struct cgn_filter filter = { .remote6 = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 9 }, .remote_port = 53,
+		.prefix_length = 128 };
+	struct cgn_map_request request = { .internal = plane_internal(IPPROTO_UDP, A, 5010), .lifetime_s = 3600, .origin = CGN_MAP,
+		.suggested = { .addr4 = { 192, 0, 2, 1 }, .port = 20010 }, .flags = CGN_PREFER_FAILURE, .filter_count = 1, .filter_limit = 1 };
+
+	assert_int_equal(dataplane_map_filtered(plane->dp, &request, &filter), 0);
+	assert_int_equal(request.status, CGN_OK);
+}
+
 void fixtures_prepare(struct plane *plane, enum scene scene)
 {
 	if (scene != SCENE_MAIN)
@@ -62,6 +74,7 @@ void fixtures_prepare(struct plane *plane, enum scene scene)
 	assert_int_equal(plane_map(plane, IPPROTO_TCP, B, 6001, EXT, 30001), CGN_OK);
 	assert_int_equal(plane_map(plane, IPPROTO_ICMP, B, 66, EXT, 30066), CGN_OK);
 	assert_int_equal(plane_map(plane, IPPROTO_UDP, "10.9.0.5", 7000, EXT2, 40000), CGN_OK);
+	map_for_one_peer(plane);
 	assert_int_equal(plane_map(plane, IPPROTO_UDP, "198.51.100.77", 7700, EXT2, 41000), CGN_OK);
 }
 
@@ -219,6 +232,14 @@ const struct fixture fixtures[] = {
 
 	/* ---- inbound ---- */
 	{ "udp-in", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18 }, .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "udp-in-permitted", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20010), .payload = 18 },
+	  .out = { BECOMES(REMOTE, 53, A, 5010) } },
+	{ "udp-in-other-port", OUTSIDE, .verdict = CGN_DROP_FILTER, .in = { UDP(REMOTE, 54, EXT, 20010), .payload = 18 } },
+	{ "udp-in-other-address", OUTSIDE, .verdict = CGN_DROP_FILTER, .in = { UDP("203.0.113.10", 53, EXT, 20010), .payload = 18 } },
+	{ "udp-in-first-other", OUTSIDE, .verdict = CGN_DROP_FILTER,
+	  .in = { UDP("203.0.113.10", 53, EXT, 20010), .payload = 24, .fragment_id = 7010, .fragment = MORE } },
+	{ "udp-in-rest-other", OUTSIDE, .verdict = CGN_DROP_FRAGMENT,
+	  .in = { UDP("203.0.113.10", 53, EXT, 20010), .payload = 24, .fragment_id = 7010, .fragment = 4 } },
 	{ "udp-in-any-remote", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP("8.8.4.4", 1, EXT, 20000), .payload = 2 },
 	  .out = { BECOMES("8.8.4.4", 1, A, 5000) } },
 	{ "udp-in-no-checksum", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .no_checksum = true },

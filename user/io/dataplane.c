@@ -223,6 +223,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
 	bpf_map__set_max_entries(skeleton->maps.cache, config_cache_lines(config));
 	bpf_map__set_max_entries(skeleton->maps.explicit, config->mappings_max);
 	bpf_map__set_max_entries(skeleton->maps.descriptions, config->mappings_max);
+	bpf_map__set_max_entries(skeleton->maps.filters, config->mappings_max);
 	bpf_map__set_max_entries(skeleton->maps.epochs, config->subscribers_max);
 	bpf_map__set_max_entries(skeleton->maps.subscribers, config->subscribers_max);
 	bpf_map__set_max_entries(skeleton->maps.ports, addresses * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS);

@@ -16,7 +16,7 @@ struct dataplane_error { int code; char text[512]; };
 
 enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAPPINGS, DP_CACHE, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
-	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS,
+	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS, DP_FILTERS, DP_FILTER_BATCH,
 	DP_MAP_COUNT,
 };
 
@@ -69,6 +69,7 @@ bool dataplane_bind_store(struct dataplane *dp, uint64_t store_id);
 /* One element; false if there is none. */
 bool dataplane_find_mapping(const struct dataplane *dp, const struct cgn_internal *internal, struct cgn_mapping *ret_mapping);
 bool dataplane_find_explicit(const struct dataplane *dp, const struct cgn_explicit_key *key, struct cgn_explicit *ret_explicit);
+bool dataplane_find_filters(const struct dataplane *dp, const struct cgn_internal *internal, struct cgn_filters *ret_filters);
 bool dataplane_find_description(const struct dataplane *dp, const struct cgn_explicit_key *key, struct cgn_description *ret_description);
 bool dataplane_find_subscriber(const struct dataplane *dp, const struct cgn_subscriber_key *key,
 			       struct cgn_subscriber *ret_subscriber);
@@ -87,6 +88,8 @@ bool dataplane_explicit_details(void *dp, const struct cgn_listed *listed, struc
 
 /* The control programs. Return 0 or -errno; what came of it stands in the request. */
 int dataplane_map(void *dp, struct cgn_map_request *request);
+/* The same with request->filter_count filters; dataplane_map() has none. */
+int dataplane_map_filtered(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters);
 int dataplane_peer(void *dp, struct cgn_map_request *request);
 int dataplane_delete(void *dp, struct cgn_map_request *request);
 int dataplane_describe(void *dp, struct cgn_describe_request *request);

@@ -20,7 +20,7 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 	[DP_SUBSCRIBERS] = "subscribers", [DP_EXPLICIT] = "explicit", [DP_FRAGMENTS] = "fragments",
 	[DP_INTERFACES] = "interfaces", [DP_TX_PORTS] = "tx_ports", [DP_STATS] = "stats", [DP_EVENTS] = "events",
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
-	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs",
+	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs", [DP_FILTERS] = "filters", [DP_FILTER_BATCH] = "filter_batch",
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {

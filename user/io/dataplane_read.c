@@ -53,6 +53,11 @@ bool dataplane_find_explicit(const struct dataplane *dp, const struct cgn_explic
 	return !bpf_map_lookup_elem(dp->map[DP_EXPLICIT], key, ret_explicit);
 }
 
+bool dataplane_find_filters(const struct dataplane *dp, const struct cgn_internal *internal, struct cgn_filters *ret_filters)
+{
+	return !bpf_map_lookup_elem(dp->map[DP_FILTERS], internal, ret_filters);
+}
+
 bool dataplane_find_description(const struct dataplane *dp, const struct cgn_explicit_key *key, struct cgn_description *ret_description)
 {
 	return !bpf_map_lookup_elem(dp->map[DP_DESCRIPTIONS], key, ret_description);

@@ -111,18 +111,16 @@ static int record_granted(struct dataplane_recorder *recorder, const struct cgn_
 
 	if (failed)
 		return failed;
-	return request->created && request->origin == CGN_MAP ? record_new(recorder, request) : record_standing(recorder, &key);
+	if (request->created && request->origin == CGN_MAP && !request->filter_count)
+		return record_new(recorder, request);
+	return record_standing(recorder, &key);
 }
 
 /* ---- operations ---- */
 
-static int grant(struct dataplane_recorder *recorder, int (*operation)(void *, struct cgn_map_request *), struct cgn_map_request *request)
+/* After an operation that returned `failed`. */
+static int record(struct dataplane_recorder *recorder, const struct cgn_map_request *request, bool only_asks, int failed)
 {
-	bool only_asks = !request->lifetime_s;
-	int failed = store_failure(recorder->store);
-
-	if (!failed)
-		failed = operation(recorder->source.dataplane, request);
 	if (failed || request->status != CGN_OK || only_asks || request->lifetime_s == CGN_FOREVER)	/* the configuration has the operator's */
 		return failed;
 	failed = record_granted(recorder, request);
@@ -131,11 +129,31 @@ static int grant(struct dataplane_recorder *recorder, int (*operation)(void *, s
 	return failed;
 }
 
+static int grant(struct dataplane_recorder *recorder, int (*operation)(void *, struct cgn_map_request *), struct cgn_map_request *request)
+{
+	bool only_asks = !request->lifetime_s;
+	int failed = store_failure(recorder->store);
+
+	if (!failed)
+		failed = operation(recorder->source.dataplane, request);
+	return record(recorder, request, only_asks, failed);
+}
+
 static int recorder_map(void *dataplane, struct cgn_map_request *request)
 {
 	struct dataplane_recorder *recorder = dataplane;
 
 	return grant(recorder, recorder->source.ops->map, request);
+}
+
+static int recorder_map_filtered(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters)
+{
+	struct dataplane_recorder *recorder = dataplane;
+	int failed = store_failure(recorder->store);
+
+	if (!failed)
+		failed = recorder->source.ops->map_filtered(recorder->source.dataplane, request, filters);
+	return record(recorder, request, false, failed);
 }
 
 static int recorder_peer(void *dataplane, struct cgn_map_request *request)
@@ -213,13 +231,13 @@ static int recorder_list_internals(void *dataplane, const struct cgn_subscriber_
 }
 
 const struct dataplane_ops dataplane_recorder_ops = {
-	.map = recorder_map, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
+	.map = recorder_map, .map_filtered = recorder_map_filtered, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
 	.list = recorder_list, .details = recorder_details, .pair = recorder_pair, .find = recorder_find,
 	.list_internals = recorder_list_internals,
 };
 
 /* One more operation would be one that nobody records: it belongs above. */
-_Static_assert(sizeof(struct dataplane_ops) == 9 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
+_Static_assert(sizeof(struct dataplane_ops) == 10 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
 
 /* ---- committing ---- */
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* FILTER (RFC 6887 section 13.3): which remote peers may reach a MAP mapping. Only a mapping that has filters pays for the lookup:
+ * its slot says so. */
+#ifndef CGN_FILTER_BPF_H
+#define CGN_FILTER_BPF_H
+#include "maps.bpf.h"
+#include "endpoint.h"
+
+static __always_inline bool filter_matches(const struct cgn_filter *filter, __u32 remote_be, __u16 remote_port)
+{
+	__u32 bits = (__u32)filter->prefix_length - 96, mask;
+
+	if (filter->remote_port && filter->remote_port != remote_port)
+		return false;
+	if (bits > 32)
+		return false;
+	mask = bits ? bpf_htonl(~0u << ((32 - bits) & 31)) : 0;
+	return !((load_u32(filter->remote6 + 12) ^ remote_be) & mask);
+}
+
+/* CGN_NEXT, or CGN_DROP_FILTER. A flagged mapping without filters is being made: nobody is permitted yet. */
+__noinline int filter_verdict(struct cgn_internal *internal, __u32 remote_be, __u16 remote_port)
+{
+	const struct cgn_filters *list;
+	__u32 tag, version, count, i;
+	int verdict = CGN_DROP_FILTER;
+
+	if (!internal)
+		return CGN_DROP_FILTER;
+	list = bpf_map_lookup_elem(&filters, internal);
+	if (!list)
+		return CGN_DROP_FILTER;
+	tag = cgn_read_once(list->tag);
+	version = cgn_read_once(list->version);
+	count = cgn_read_once(list->count);
+	for (i = 0; i < CGN_FILTERS_MAX; i++) {
+		if (i >= count)
+			break;
+		if (filter_matches(&list->filter[i], remote_be, remote_port)) {
+			verdict = CGN_NEXT;
+			break;
+		}
+	}
+	cgn_barrier();
+	/* the kernel reuses an element at once: replaced under our eyes, or another mapping's */
+	if (tag != cgn_tag(internal) || cgn_read_once(list->tag) != tag || cgn_read_once(list->version) != version)
+		return CGN_DROP_RACE;
+	return verdict;
+}
+
+/* ---- requests ---- */
+
+/* Adds one, unless it is there: a renewal brings its filters again. */
+__noinline int filter_add(struct cgn_filters *list, struct cgn_filter *filter, __u32 limit)
+{
+	const __u32 *words = (const void *)filter, *known;
+	__u32 i;
+
+	if (!list || !filter)
+		return CGN_BAD_REQUEST;
+	for (i = 0; i < CGN_FILTERS_MAX; i++) {
+		if (i >= list->count)
+			break;
+		known = (const void *)&list->filter[i];
+		if (!((known[0] ^ words[0]) | (known[1] ^ words[1]) | (known[2] ^ words[2]) | (known[3] ^ words[3]) | (known[4] ^ words[4])))
+			return CGN_OK;
+	}
+	if (i >= limit || i >= CGN_FILTERS_MAX)
+		return CGN_FILTERS_EXCEEDED;
+	list->filter[i] = *filter;
+	list->count = i + 1;
+	return CGN_OK;
+}
+
+static __always_inline bool filter_is_asked(const struct cgn_map_request *request)
+{
+	return request->filter_count || request->flags & CGN_CLEAR_FILTERS;
+}
+
+/* Puts the request's filters in place, beside those that the mapping has unless they are cleared. On any status but CGN_OK
+ * nothing changed. The mapping's flag is the caller's to change: before that they permit and refuse nothing. */
+__noinline int filter_stage(struct cgn_map_request *request)
+{
+	struct cgn_filters *asked, *merged, *known = NULL;
+	const struct cgn_mapping *mapping;
+	__u32 index = 0, i;
+	int status;
+
+	if (!request)
+		return CGN_BAD_REQUEST;
+	if (!request->filter_count)
+		return CGN_OK;
+	asked = bpf_map_lookup_elem(&filter_batch, &index);
+	index = 1;
+	merged = bpf_map_lookup_elem(&filter_batch, &index);
+	mapping = map_mapping(&request->internal);
+	if (!(request->flags & CGN_CLEAR_FILTERS) && mapping && mapping->state.flags & CGN_FILTERED)
+		known = bpf_map_lookup_elem(&filters, &request->internal);
+	if (!asked || !merged)
+		return CGN_BAD_REQUEST;
+	merged->tag = cgn_tag(&request->internal);
+	merged->version = bpf_get_prandom_u32();
+	merged->count = 0;
+	for (i = 0; known && i < CGN_FILTERS_MAX; i++) {
+		if (i >= known->count)
+			break;
+		merged->filter[i] = known->filter[i];
+		merged->count = i + 1;
+	}
+	for (i = 0; i < CGN_FILTERS_MAX; i++) {
+		if (i >= request->filter_count)
+			break;
+		status = filter_add(merged, &asked->filter[i], request->filter_limit);
+		if (status != CGN_OK)
+			return status;
+	}
+	return bpf_map_update_elem(&filters, &request->internal, merged, BPF_ANY) ? CGN_TABLE_FULL : CGN_OK;
+}
+
+static __always_inline void filter_forget(const struct cgn_internal *internal)
+{
+	bpf_map_delete_elem(&filters, internal);
+}
+
+#endif
