@@ -4,6 +4,8 @@
 #include "explicit_record.h"
 #include "store.h"
 
+#define FILTER_LEN 19	/* of EXPLICIT_FILTERS */
+
 /* ---- from the maps ---- */
 
 static void add_description(const struct dataplane *dp, const struct cgn_explicit_key *key, struct writer *w)
@@ -12,6 +14,24 @@ static void add_description(const struct dataplane *dp, const struct cgn_explici
 
 	if (dataplane_find_description(dp, key, &description) && description.length <= CGN_DESCRIPTION_MAX)
 		store_attribute_encode(w, EXPLICIT_DESCRIPTION, description.text, description.length);
+}
+
+static void add_filters(const struct dataplane *dp, const struct cgn_explicit_key *key, struct writer *w)
+{
+	uint8_t bytes[CGN_FILTERS_MAX * FILTER_LEN];
+	struct cgn_filters filters;
+	struct writer each;
+	uint32_t i;
+
+	if (!dataplane_find_filters(dp, &key->internal, &filters) || filters.count > CGN_FILTERS_MAX)
+		return;
+	writer_init(&each, bytes, sizeof(bytes));
+	for (i = 0; i < filters.count; i++) {
+		writer_u8(&each, filters.filter[i].prefix_length);
+		writer_u16(&each, filters.filter[i].remote_port);
+		writer_bytes(&each, filters.filter[i].remote6, sizeof(filters.filter[i].remote6));
+	}
+	store_attribute_encode(w, EXPLICIT_FILTERS, bytes, writer_len(&each));
 }
 
 bool explicit_record_from(const struct dataplane *dp, const struct store *store, const struct cgn_explicit_key *key,
@@ -37,6 +57,8 @@ bool explicit_record_from(const struct dataplane *dp, const struct store *store,
 	writer_init(&w, ret_record->attributes, sizeof(ret_record->attributes));
 	if (value->described)
 		add_description(dp, key, &w);
+	if (value->filtered)
+		add_filters(dp, key, &w);
 	if (w.overflow)
 		return false;
 	record.attributes_len = writer_len(&w);
@@ -99,6 +121,40 @@ static bool apply_description(const struct store_record *record, const uint8_t *
 	return !ops->describe(dataplane, &describe) && describe.status == CGN_OK;
 }
 
+static int decode_filters(const uint8_t *bytes, size_t len, struct cgn_filter *ret_filters)
+{
+	size_t count = len / FILTER_LEN, i;
+	struct reader r;
+
+	if (len % FILTER_LEN || count > CGN_FILTERS_MAX)
+		return -1;
+	reader_init(&r, bytes, len);
+	for (i = 0; i < count; i++) {
+		struct cgn_filter filter = { .prefix_length = reader_u8(&r) };
+
+		filter.remote_port = reader_u16(&r);
+		reader_bytes(&r, filter.remote6, sizeof(filter.remote6));
+		if (filter.prefix_length < 96 || filter.prefix_length > 128)
+			return -1;
+		ret_filters[i] = filter;
+	}
+	return (int)count;
+}
+
+int explicit_record_filters(const struct store_record *record, struct cgn_filter *ret_filters)
+{
+	const uint8_t *bytes;
+	struct reader r;
+	size_t len;
+	uint8_t tag;
+
+	reader_init(&r, record->attributes, record->attributes_len);
+	while (store_attribute_next(&r, &tag, &bytes, &len))
+		if (tag == EXPLICIT_FILTERS)
+			return decode_filters(bytes, len, ret_filters);
+	return 0;
+}
+
 bool explicit_record_apply(const struct store_record *record, const struct dataplane_ops *ops, void *dataplane)
 {
 	const uint8_t *bytes;
@@ -108,6 +164,8 @@ bool explicit_record_apply(const struct store_record *record, const struct datap
 
 	reader_init(&r, record->attributes, record->attributes_len);
 	while (store_attribute_next(&r, &tag, &bytes, &len)) {
+		if (tag == EXPLICIT_FILTERS)
+			continue;
 		/* a PEER's place among those of its mapping is not known here; none is described */
 		if (tag != EXPLICIT_DESCRIPTION || record->key.opcode != CGN_MAP ||
 		    !apply_description(record, bytes, len, ops, dataplane))

@@ -47,15 +47,21 @@ static int grants_add(struct grants *grants, const uint8_t *record)
 	return 0;
 }
 
-static bool ask(const struct work *work, const struct cgn_map_request *question)
+static int grant(const struct work *work, struct cgn_map_request *request, const struct cgn_filter *filters)
 {
-	int (*grant)(void *, struct cgn_map_request *) = question->origin == CGN_PEER ? work->ops->peer : work->ops->map;
+	if (request->origin == CGN_PEER)
+		return work->ops->peer(work->dataplane, request);
+	return request->filter_count ? work->ops->map_filtered(work->dataplane, request, filters) : work->ops->map(work->dataplane, request);
+}
+
+static bool ask(const struct work *work, const struct cgn_map_request *question, const struct cgn_filter *filters)
+{
 	struct cgn_map_request request;
 	int tries;
 
 	for (tries = 0; tries < RESTORE_TRIES; tries++) {
 		request = *question;
-		if (grant(work->dataplane, &request))
+		if (grant(work, &request, filters))
 			return false;
 		if (request.status != CGN_BUSY)
 			return request.status == CGN_OK;
@@ -65,10 +71,16 @@ static bool ask(const struct work *work, const struct cgn_map_request *question)
 
 static bool restore_one(const struct work *work, const struct store_record *record)
 {
+	struct cgn_filter filters[CGN_FILTERS_MAX];
+	int filter_count = explicit_record_filters(record, filters);
 	struct cgn_map_request request;
 
+	if (filter_count < 0)
+		return false;
 	explicit_record_request(record, (uint32_t)(record->expires_s - work->now_s), &request);
-	return ask(work, &request) && explicit_record_apply(record, work->ops, work->dataplane);
+	request.filter_count = (__u8)filter_count;
+	request.filter_limit = CGN_FILTERS_MAX;		/* granted before, whatever the configuration says now */
+	return ask(work, &request, filters) && explicit_record_apply(record, work->ops, work->dataplane);
 }
 
 static unsigned share_of(const struct store_key *key, unsigned shares)
