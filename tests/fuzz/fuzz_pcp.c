@@ -76,7 +76,9 @@ static void check_error(const struct pcp_datagram *request, const uint8_t *reply
 	size_t expected_len = copied < 24 ? 24 : (copied + 3) / 4 * 4, i;
 
 	REQUIRE(len == expected_len);
-	REQUIRE(reply[3] <= PCP_ADDRESS_MISMATCH);
+	REQUIRE(reply[3] <= PCP_EXCESSIVE_REMOTE_PEERS);
+	if (reply[3] == PCP_EXCESSIVE_REMOTE_PEERS)
+		REQUIRE(request->bytes[1] == PCP_MAP && has_option(request->bytes + 60, request->len - 60, PCP_OPTION_FILTER));
 	if (copied > 24)
 		REQUIRE(!memcmp(reply + 24, request->bytes + 24, copied - 24));
 	for (i = copied < 24 ? 24 : copied; i < len; i++)
@@ -124,6 +126,25 @@ static void check_peer(const struct pcp_datagram *request, const uint8_t *reply,
 	REQUIRE(lifetime_s >= LIFETIME_MIN_S || !memcmp(request->bytes + 4, "\0\0\0", 4));
 }
 
+/* Prefix length and family of a FILTER that was processed. */
+static bool is_judged(const uint8_t filter[20])
+{
+	return !filter[1] || (filter[1] >= 96 && filter[1] <= 128 && pcp_address_is_ipv4(filter + 4));
+}
+
+static void check_filters(const struct model *model)
+{
+	unsigned i, j;
+
+	for (i = 0; i < model->count; i++) {
+		const struct model_mapping *mapping = &model->mapping[i];
+
+		REQUIRE(mapping->filter_count <= 8 && (!mapping->filter_count || mapping->origins & CGN_MAP));
+		for (j = 0; j < mapping->filter_count; j++)
+			REQUIRE(mapping->filter[j].prefix_length >= 96 && mapping->filter[j].prefix_length <= 128);
+	}
+}
+
 static void check_success(const struct pcp_datagram *request, const uint8_t *reply, size_t len, uint32_t lifetime_s)
 {
 	static const uint8_t zeros[12];
@@ -147,6 +168,7 @@ static void check_success(const struct pcp_datagram *request, const uint8_t *rep
 	reader_init(&r, reply + 24 + body_len, len - 24 - body_len);
 	while ((more = pcp_decode_option(&r, &option)) == 1)
 		REQUIRE((option.code == PCP_OPTION_PREFER_FAILURE && !option.length) ||
+			(option.code == PCP_OPTION_FILTER && option.length == 20 && is_judged(option.data)) ||
 			(option.code == PCP_OPTION_DESCRIPTION && option.length <= DESCRIPTION_MAX));
 	REQUIRE(!more);
 }
@@ -246,6 +268,7 @@ static void send_one(struct pcp_server *server, struct model *model, const uint8
 	if (len && bytes[0])
 		REQUIRE(model->changes - changes <= 1);	/* NAT-PMP deletes many at once */
 	check_reply(&datagram, reply, reply_len, model->changes - changes, scene & SCENE_NATPMP);
+	check_filters(model);
 	free(copy);
 }
 
@@ -254,7 +277,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct pcp_policy policy = {
 		.lifetime_min_s = LIFETIME_MIN_S, .lifetime_max_s = LIFETIME_MAX_S, .error_short_s = 30, .error_long_s = 1800,
 		.announce = true, .map = true, .peer = true, .get = true, .get_policy = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, false },
-		.description_max = DESCRIPTION_MAX,
+		.description_max = DESCRIPTION_MAX, .filters = 8,
 	};
 	struct pcp_server *server;
 	static struct model model;

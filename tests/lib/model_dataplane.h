@@ -26,6 +26,8 @@ struct model_mapping {
 	struct model_peer peer[CGN_PEERS_MAX];
 	unsigned peer_count;
 	__u32 idle_until_s;	/* of the traffic it carries; 0: none */
+	struct cgn_filter filter[CGN_FILTERS_MAX];	/* of CGN_MAP */
+	unsigned filter_count;
 	struct cgn_description description;	/* length 0: none */
 };
 
@@ -41,6 +43,7 @@ struct model {
 	bool no_texts;		/* descriptions find no room */
 	unsigned calls, changes;
 	struct cgn_map_request last;	/* as it was asked */
+	const struct cgn_filter *asked;	/* its filters */
 };
 
 static const __u8 model_pool[4] = { 192, 0, 2, 1 };
@@ -178,15 +181,37 @@ static inline void model_grant(struct model *model, struct model_mapping *mappin
 	model->changes++;
 }
 
+/* What the filters of a mapping (NULL: a new one) become by a request. CGN_OK, or CGN_FILTERS_EXCEEDED. */
+static inline __u32 model_filter(const struct model *model, const struct cgn_map_request *request, struct model_mapping *filtered)
+{
+	unsigned i, j;
+
+	if (request->flags & CGN_CLEAR_FILTERS)
+		filtered->filter_count = 0;
+	for (i = 0; i < request->filter_count; i++) {
+		for (j = 0; j < filtered->filter_count; j++)
+			if (!memcmp(&filtered->filter[j], &model->asked[i], sizeof(model->asked[i])))
+				break;
+		if (j == request->filter_limit)
+			return CGN_FILTERS_EXCEEDED;
+		filtered->filter[j] = model->asked[i];
+		filtered->filter_count += j == filtered->filter_count;
+	}
+	return CGN_OK;
+}
+
 static inline __u32 model_create(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
 {
 	static const __u8 subscribers[3] = { 198, 51, 100 };
+	struct model_mapping filtered = { 0 };
 	__u16 port;
 
 	if (memcmp(request->internal.addr4, subscribers, 3))
 		return CGN_NOT_ALLOWED;
 	if (model_explicit_count(model, &request->internal) >= model->quota)
 		return CGN_QUOTA;
+	if (model_filter(model, request, &filtered) != CGN_OK)
+		return CGN_FILTERS_EXCEEDED;
 	if (mapping && request->flags & CGN_PREFER_FAILURE && !model_is_suggested(request, &mapping->external))
 		return CGN_CANNOT_PROVIDE;
 	if (!mapping) {
@@ -198,6 +223,8 @@ static inline __u32 model_create(struct model *model, struct cgn_map_request *re
 		mapping = model_add(model, &request->internal, port, 0);
 	}
 	memcpy(mapping->nonce, request->nonce, CGN_NONCE_LEN);
+	memcpy(mapping->filter, filtered.filter, sizeof(mapping->filter));
+	mapping->filter_count = filtered.filter_count;
 	model_grant(model, mapping, request);
 	request->created = 1;
 	return CGN_OK;
@@ -205,6 +232,8 @@ static inline __u32 model_create(struct model *model, struct cgn_map_request *re
 
 static inline __u32 model_renew(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
 {
+	struct model_mapping filtered = *mapping;
+
 	if (mapping->origins & CGN_MAP && !model_nonce_permits(mapping->nonce, request)) {
 		request->lifetime_s = mapping->expires_s - model->now_s;
 		return CGN_NONCE_MISMATCH;
@@ -213,10 +242,15 @@ static inline __u32 model_renew(struct model *model, struct cgn_map_request *req
 		return CGN_CANNOT_PROVIDE;
 	request->created = 0;
 	if (mapping->origins & CGN_STATIC) {
+		if (request->filter_count || request->flags & CGN_CLEAR_FILTERS)
+			return CGN_NOT_ALLOWED;
 		request->external = mapping->external;
 		request->lifetime_s = CGN_FOREVER;
 		return CGN_OK;
 	}
+	if (model_filter(model, request, &filtered) != CGN_OK)
+		return CGN_FILTERS_EXCEEDED;
+	*mapping = filtered;
 	model_grant(model, mapping, request);
 	return CGN_OK;
 }
@@ -240,6 +274,12 @@ static inline int model_map(void *dataplane, struct cgn_map_request *request)
 	return 0;
 }
 
+static inline int model_map_filtered(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters)
+{
+	((struct model *)dataplane)->asked = filters;
+	return model_map(dataplane, request);
+}
+
 static inline __u32 model_end(struct model *model, struct cgn_map_request *request, struct model_mapping *mapping)
 {
 	if (!(mapping->origins & CGN_MAP))
@@ -250,6 +290,7 @@ static inline __u32 model_end(struct model *model, struct cgn_map_request *reque
 	}
 	model->changes++;
 	mapping->description.length = 0;
+	mapping->filter_count = 0;
 	mapping->origins &= ~(unsigned)CGN_MAP;
 	request->lifetime_s = model_remaining_s(model, mapping);
 	if (!request->lifetime_s)
@@ -462,7 +503,7 @@ static inline int model_peer(void *dataplane, struct cgn_map_request *request)
 }
 
 static const struct dataplane_ops model_ops = {
-	.map = model_map, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
+	.map = model_map, .map_filtered = model_map_filtered, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
 	.list_internals = model_list_internals, .list = model_list, .details = model_details,
 };
 

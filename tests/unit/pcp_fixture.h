@@ -76,7 +76,7 @@ static inline int fixture_up(void **state)
 		return -1;
 	fixture->policy = (struct pcp_policy){
 		.lifetime_min_s = 120, .lifetime_max_s = 86400, .error_short_s = 30, .error_long_s = 1800,
-		.announce = true, .map = true, .nonce_policy = CGN_NONCE_STRICT, .description_max = 128,
+		.announce = true, .map = true, .nonce_policy = CGN_NONCE_STRICT, .filters = 8, .description_max = 128,
 	};
 	fixture->now_s = NOW_S;
 	memcpy(fixture->source6, client, sizeof(client));

@@ -168,6 +168,7 @@ static void test_default_subscribers_and_service(void **state)
 	assert_int_equal(config->pcp.description_max, 128);
 	assert_int_equal(config->pcp.rate_requests, 100);
 	assert_int_equal(config->pcp.rate_burst, 1000);
+	assert_int_equal(config->pcp.filters, 8);
 	assert_int_equal(config->pcp.third_party_count, 0);
 	assert_string_equal(config->state_dir, "/var/lib/xcgn");
 	assert_string_equal(config->pin_dir, "/sys/fs/bpf/xcgn");
@@ -207,6 +208,7 @@ static const char full[] =
 	"  error-lifetime: {short: 10, long: 20}\n"
 	"  opcodes: [map]\n"
 	"  nonce: same-source\n"
+	"  filters: 5\n"
 	"  rate: {requests: 33, burst: 44}\n"
 	"  third-party:\n"
 	"    - {from: 198.51.100.250/32, for: [198.51.100.0/25, 10.1.2.0/23]}\n"
@@ -315,6 +317,7 @@ static void test_full_service(void **state)
 	assert_int_equal(config->pcp.description_max, 200);
 	assert_int_equal(config->pcp.rate_requests, 33);
 	assert_int_equal(config->pcp.rate_burst, 44);
+	assert_int_equal(config->pcp.filters, 5);
 	assert_int_equal(config->pcp.third_party_count, 3);
 	expect_prefix(&config->pcp.third_party[0].from, "\xc6\x33\x64\xfa", 128);
 	expect_prefix(&config->pcp.third_party[0].target, "\xc6\x33\x64\0", 121);
@@ -550,7 +553,6 @@ static void test_missing_features(void **state)
 {
 	static const struct bad bad[] = {
 		{ MINIMAL "filtering: address-dependent\n", 6, { "filtering", "not in this version", "endpoint-independent" } },
-		{ MINIMAL "pcp: {filters: 8}\n", 6, { "pcp.filters: not in this version", "leave it out" } },
 	};
 
 	(void)state;
@@ -576,6 +578,8 @@ static void test_bad_third_party(void **state)
 		{ MINIMAL "pcp: {third-party: {from: 10.0.0.1, for: [10.0.0.2]}}\n", 6, { "pcp.third-party: keys are given", "a list" } },
 		{ MINIMAL "pcp: {rate: {requests: 1000001}}\n", 6, { "pcp.rate.requests: 1000001 is out of range" } },
 		{ MINIMAL "pcp: {description: 255}\n", 6, { "pcp.description: 255 is out of range; right is 0 to 254" } },
+		{ MINIMAL "pcp: {filters: 0}\n", 6, { "pcp.filters: 0 is out of range", "1 to 32" } },
+		{ MINIMAL "pcp: {filters: 33}\n", 6, { "pcp.filters: 33 is out of range" } },
 		{ MINIMAL "pcp: {rate: {burst: 0}}\n", 6, { "pcp.rate.burst: 0 is out of range" } },
 	};
 

@@ -59,7 +59,7 @@ static struct pcp_policy policy_of(const struct config *config)
 
 	struct pcp_policy policy = { .lifetime_min_s = pcp->lifetime_min_s, .lifetime_max_s = pcp->lifetime_max_s,
 		.error_short_s = pcp->error_short_s, .error_long_s = pcp->error_long_s, .announce = pcp->announce, .map = pcp->map,
-		.peer = pcp->peer, .get = pcp->get, .nonce_policy = (uint8_t)pcp->nonce_policy, .rate_requests = pcp->rate_requests,
+		.peer = pcp->peer, .get = pcp->get, .nonce_policy = (uint8_t)pcp->nonce_policy, .filters = pcp->filters, .rate_requests = pcp->rate_requests,
 		.get_policy = { .opcode = (uint8_t)pcp->get_opcode, .next = (uint8_t)pcp->get_next, .not_found = (uint8_t)pcp->get_not_found,
 				.reveals_nonces = pcp->get_reveals_nonces },
 		.rate_burst = pcp->rate_burst, .third_party = pcp->third_party, .third_party_count = pcp->third_party_count,

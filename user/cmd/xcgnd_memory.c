@@ -35,8 +35,8 @@ struct memory_need memory_need(const struct config *config)
 	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping)) +
 			(uint64_t)config_cache_lines(config) * sizeof(struct cgn_cache_line);
 	need.explicit_mappings = hash_bytes(config->mappings_max, sizeof(struct cgn_explicit_key), sizeof(struct cgn_explicit));
-	/* texts are allocated as they come: counted is what is there without any */
-	need.explicit_mappings += bucket_bytes(config->mappings_max) + bucket_bytes(config->subscribers_max);
+	/* texts and filters are allocated as they come: counted is what is there without any */
+	need.explicit_mappings += 2 * bucket_bytes(config->mappings_max) + bucket_bytes(config->subscribers_max);
 	need.subscribers = hash_bytes(config->subscribers_max, sizeof(struct cgn_subscriber_key), sizeof(struct cgn_subscriber));
 	return need;
 }

@@ -54,6 +54,27 @@ static void map_describe(const struct pcp_server *server, const struct pcp_reque
 	pcp_description_store(server, request, &key, answer);
 }
 
+/* As pcp_dataplane_ask(), with the request's filters. */
+static int map_ask(const struct pcp_server *server, const struct pcp_request *request, struct cgn_map_request *question,
+		   struct cgn_map_request *ret_answer)
+{
+	int error, tries;
+
+	if (request->clears_filters)
+		question->flags |= CGN_CLEAR_FILTERS;
+	question->filter_count = request->filter_count;
+	question->filter_limit = (uint8_t)(server->policy.filters < CGN_FILTERS_MAX ? server->policy.filters : CGN_FILTERS_MAX);
+	if (!request->filter_count)
+		return pcp_dataplane_ask(server, server->ops->map, question, ret_answer);
+	for (tries = 0; tries < PCP_TRIES; tries++) {
+		*ret_answer = *question;
+		error = server->ops->map_filtered(server->dataplane, ret_answer, request->filters);
+		if (error || ret_answer->status != CGN_BUSY)
+			return error;
+	}
+	return 0;
+}
+
 /* Creates, or renews what is there (section 11.3). */
 static int map_create(const struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer)
 {
@@ -69,7 +90,7 @@ static int map_create(const struct pcp_server *server, const struct pcp_request 
 	question.lifetime_s = pcp_lifetime_grant(&server->policy, request->header.lifetime_s);
 	error = suggestion_fill(request, &question);
 	if (!error)
-		error = pcp_dataplane_ask(server, server->ops->map, &question, &answered);
+		error = map_ask(server, request, &question, &answered);
 	if (error)
 		return error;
 	answer->map = request->map;

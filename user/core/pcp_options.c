@@ -71,24 +71,46 @@ static int prefer_failure_process(const struct pcp_server *server, struct pcp_re
 	return 0;
 }
 
+/* An IPv4 host has IPv4 remote peers (section 10); 0 is "remove all", for both families. */
 static bool filter_is_valid(const struct pcp_filter *filter)
 {
-	if (!filter->prefix_length)
-		return true;	/* "remove all", for both families */
-	if (filter->prefix_length > 128)
-		return false;
-	return filter->prefix_length >= 96 || !pcp_address_is_ipv4(filter->remote6);
+	return !filter->prefix_length ||
+	       (filter->prefix_length >= 96 && filter->prefix_length <= 128 && pcp_address_is_ipv4(filter->remote6));
 }
 
-/* Section 13.3. The data plane does not filter by remote peer: a filter is refused rather than promised and not kept. */
+/* What the data plane compares: bits beyond the prefix are zero, so that equal filters are equal bytes. */
+static struct cgn_filter filter_of(const struct pcp_filter *filter)
+{
+	struct cgn_filter made = { .remote_port = filter->remote_port, .prefix_length = filter->prefix_length };
+	unsigned bits = filter->prefix_length, i;
+
+	for (i = 0; i < sizeof(made.remote6); i++, bits -= bits < 8 ? bits : 8)
+		made.remote6[i] = (uint8_t)(filter->remote6[i] & (bits >= 8 ? 0xffu : 0xff00u >> bits));
+	return made;
+}
+
+/* Section 13.3, in the order of the request: each adds to what the mapping has, unless one of prefix length 0 removes that. */
 static int filter_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
 {
 	struct pcp_filter filter;
+	struct cgn_filter of;
+	unsigned i;
 
-	(void)server;
 	if (!request->header.lifetime_s || pcp_decode_filter(option, &filter) || !filter_is_valid(&filter))
 		return CGN_EBADOPTION;
-	return CGN_EOPTION;
+	if (!filter.prefix_length) {
+		request->clears_filters = true;
+		request->filter_count = 0;
+		return 0;
+	}
+	of = filter_of(&filter);
+	for (i = 0; i < request->filter_count; i++)
+		if (!memcmp(&request->filters[i], &of, sizeof(of)))
+			return 0;
+	if (request->filter_count >= server->policy.filters || request->filter_count >= CGN_FILTERS_MAX)
+		return CGN_EPEERS;
+	request->filters[request->filter_count++] = of;
+	return 0;
 }
 
 /* Which mappings of the page to say, and where it begins. Answered by the page itself, never echoed. It is of the optional half, but

@@ -73,6 +73,9 @@ struct pcp_request {
 	uint8_t internal6[16];		/* whose mapping it is about */
 	struct reader options;		/* at the first one */
 	bool prefers_failure;
+	bool clears_filters;		/* before those that follow are added */
+	uint8_t filter_count;
+	struct cgn_filter filters[CGN_FILTERS_MAX];
 	const uint8_t *description;	/* text to be stored, cut to what is stored; NULL: not asked for, or not valid */
 	uint16_t description_len;
 	unsigned processed;		/* options to be echoed, a bit for each row of the table in pcp_options.c */

@@ -34,6 +34,7 @@ struct pcp_policy {
 	bool nat_pmp;					/* version 0 is (RFC 6886) */
 	uint16_t description_max;			/* bytes of a DESCRIPTION (RFC 7220); 0: it is ignored */
 	uint8_t nonce_policy;				/* enum cgn_nonce_policy */
+	uint32_t filters;				/* most FILTERs of one mapping, at most CGN_FILTERS_MAX */
 	struct pcp_get_policy get_policy;
 	bool is_durable;	/* what is answered is in stable storage by then: CHECKPOINT_REQUIRED (RFC 7767) is granted */
 	uint32_t rate_requests, rate_burst;		/* of one source address, per second and at once; 0 requests: no limit */

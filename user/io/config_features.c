@@ -10,7 +10,6 @@ static const struct missing_feature {
 	const char *instead;
 } missing[] = {
 	{ "filtering", "address-dependent", "leave it out, or endpoint-independent" },
-	{ "pcp.filters", NULL, "leave it out" },
 };
 
 static bool is_value(const yaml_node_t *node, const char *value)

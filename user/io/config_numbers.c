@@ -33,6 +33,7 @@ static const struct config_number {
 	{ "pcp.error-lifetime.short", AT(pcp.error_short_s), 30, 1, WEEK_S, 0, NULL },
 	{ "pcp.error-lifetime.long", AT(pcp.error_long_s), 1800, 1, WEEK_S, 0, NULL },
 	{ "pcp.description", AT(pcp.description_max), 128, 0, CGN_DESCRIPTION_MAX, 128, "RFC 7220 section 3" },
+	{ "pcp.filters", AT(pcp.filters), 8, 1, CGN_FILTERS_MAX, 0, NULL },
 	{ "pcp.rate.requests", AT(pcp.rate_requests), 100, 0, 1000000, 0, NULL },
 	{ "pcp.rate.burst", AT(pcp.rate_burst), 1000, 1, 1000000, 0, NULL },
 };

@@ -154,7 +154,7 @@ static const cyaml_schema_field_t pcp_fields[] = {
 	SECTION("error-lifetime", error_lifetime_fields),
 	CYAML_FIELD_FLAGS("opcodes", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, opcodes, opcodes, COUNT(opcodes)),
 	CHOICE("nonce", config.pcp.nonce_policy, nonce_policies),
-	CYAML_FIELD_IGNORE("filters", OPTIONAL),	/* see config_features.c */
+	NUMBER("filters", config.pcp.filters),
 	LIST("third-party", OPTIONAL, third_party, &third_party_entry, 0, CGN_PREFIXES_MAX),
 	SECTION("rate", rate_fields),
 	SECTION("get", get_fields),
