@@ -190,6 +190,7 @@ static void path_refresh(struct keep *keep)
 	} else if (keep->fd >= 0 && !memcmp(path.client6, keep->path_now.client6, sizeof(path.client6)) &&
 		   !memcmp(path.server6, keep->path_now.server6, sizeof(path.server6))) {
 		close(fd);
+		keeper_path(keep->keeper, &path, now_ns());
 	} else {
 		path_use(keep, fd, &path);
 	}

@@ -238,8 +238,11 @@ void keeper_path(struct keeper *keeper, const struct pcp_client_path *path, uint
 	uint64_t seed;
 
 	keeper->wants_path = false;
-	if (keeper->has_path && same_server && same_client)
+	if (keeper->has_path && same_server && same_client) {
+		if (!keeper->is_up)	/* perhaps the network came back */
+			sync_probe_again(keeper, now_ns);
 		return;
+	}
 	keeper->options.random(&seed, sizeof(seed));
 	pcp_client_init(&keeper->client, path, seed);
 	if (same_server) {

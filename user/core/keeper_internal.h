@@ -96,6 +96,8 @@ void held_schedule(struct keeper *keeper, struct held *held);
 
 /* keeper_sync.c */
 void sync_probe(struct keeper *keeper, uint64_t now_ns);
+/* Its retransmissions begin anew. */
+void sync_probe_again(struct keeper *keeper, uint64_t at_ns);
 /* The Epoch does not fit: everything but `except` is asked for again after delay_ns. */
 void sync_epoch_reset(struct keeper *keeper, const struct held *except, uint64_t now_ns, uint64_t delay_ns);
 size_t sync_send(struct keeper *keeper, uint64_t now_ns, uint8_t *buffer);

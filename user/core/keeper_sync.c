@@ -45,6 +45,12 @@ void sync_probe(struct keeper *keeper, uint64_t now_ns)
 		pcp_exchange_start(&keeper->probe, &keeper->client, &request, keeper_rule(keeper), now_ns, 0);
 }
 
+void sync_probe_again(struct keeper *keeper, uint64_t at_ns)
+{
+	retransmission_stop(&keeper->probe.retransmission);
+	sync_probe(keeper, at_ns);
+}
+
 /* ---- Epochs ---- */
 
 void sync_epoch_reset(struct keeper *keeper, const struct held *except, uint64_t now_ns, uint64_t delay_ns)
@@ -382,9 +388,14 @@ void keeper_hear(struct keeper *keeper, const struct pcp_client_datagram *datagr
 {
 	struct pcp_client_reply reply;
 
-	if (!keeper->is_up ||
+	if (!keeper->has_path ||
 	    pcp_exchange_receive(&keeper->listener, &keeper->client, datagram, now_ns, &reply) != PCP_EXCHANGE_ANSWERED)
 		return;
+	if (!keeper->is_up) {	/* it is back: ask it soon, whenever the next retransmission would have been */
+		keeper->is_moved |= !reply.epoch_is_valid;
+		sync_probe_again(keeper, now_ns + keeper_random_ns(keeper, ANNOUNCED_SPAN_NS));
+		return;
+	}
 	natpmp_address_note(keeper, &reply, now_ns);
 	if (!reply.epoch_is_valid)
 		sync_epoch_reset(keeper, NULL, now_ns, keeper_random_ns(keeper, ANNOUNCED_SPAN_NS));
