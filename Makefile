@@ -82,7 +82,7 @@ install: all ## install programs, man pages, unit and sample configuration (PREF
 	install -m 755 $(B)/xcgnd $(B)/xcgnctl $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(B)/pcpc $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 scripts/attach.sh scripts/detach.sh scripts/nics.sh $(DESTDIR)$(PREFIX)/share/xcgn/
-	install -m 644 scripts/xcgn.yaml $(DESTDIR)$(PREFIX)/share/xcgn/
+	install -m 644 scripts/xcgn.yaml scripts/keep.yaml $(DESTDIR)$(PREFIX)/share/xcgn/
 	sed 's,@sbindir@,$(PREFIX)/sbin,' scripts/xcgnd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/xcgnd.service
 	for page in user/man/*.[158]; do install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/; done
 
