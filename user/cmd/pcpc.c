@@ -13,7 +13,7 @@ const char *argp_program_version = "pcpc " XCGN_VERSION;
 static const struct pcpc_command commands[] = {
 	{ "map", "PROTO PORT", "make or renew a mapping", pcpc_map },
 	{ "peer", "PROTO PORT REMOTE:PORT", "ask for a mapping towards one remote peer", pcpc_peer },
-	{ "delete", "PROTO PORT --nonce HEX", "delete a mapping", pcpc_delete },
+	{ "delete", "PROTO PORT --nonce HEX", "delete a mapping, or with --stale all that nobody uses", pcpc_delete },
 	{ "get", "[PROTO]", "list the mappings held for this host", pcpc_get },
 	{ "keep", "FILE", "keep the mappings that a file names alive", pcpc_keep },
 	{ "announce", "", "ask for a sign of life and the Epoch", pcpc_announce },

@@ -36,6 +36,7 @@ int pcpc_map(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_peer(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_delete(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_keep(struct pcpc *pcpc, int argc, char **argv);
+int pcpc_delete_stale(struct pcpc *pcpc, int argc, char **argv);	/* delete --stale */
 int pcpc_announce(struct pcpc *pcpc, int argc, char **argv);
 int pcpc_get(struct pcpc *pcpc, int argc, char **argv);
 

@@ -9,11 +9,12 @@
 #include "pcpc_arguments.h"
 #include "pcpc_output.h"
 #include "pcpc_session.h"
+#include "pcpc_stale.h"
 
 #define CODES_MAX 64
 
 enum {
-	KEY_INTERNAL = 0x300, KEY_EXTERNAL, KEY_OPTIONS, KEY_ONE, KEY_EXISTS, KEY_NUMBERS,
+	KEY_INTERNAL = 0x300, KEY_EXTERNAL, KEY_OPTIONS, KEY_ONE, KEY_EXISTS, KEY_NUMBERS, KEY_STALE,
 };
 
 struct numbers { unsigned opcode, next, nonexist, ambiguous; };	/* all of them configurable at the server */
@@ -24,6 +25,7 @@ struct get_arguments {
 	struct numbers numbers;
 	uint8_t codes[CODES_MAX];
 	bool only_exists;
+	bool only_stale, deletes_stale;
 };
 
 static const struct option_name { uint8_t code; const char *name; } option_names[] = {
@@ -105,6 +107,8 @@ static void check(const struct get_arguments *arguments, struct argp_state *stat
 
 	if (!get->protocol && (get->internal_port || get->external_port))
 		argp_error(state, "a port is looked for with its protocol: name PROTO");
+	if (arguments->only_stale && (arguments->only_exists || arguments->request.next.is_end || arguments->request.is_third_party))
+		argp_error(state, "--stale is about all mappings of this host: it excludes --exists, --one and --third-party");
 	if (arguments->only_exists && (arguments->request.next.options_len || arguments->request.next.is_end))
 		argp_error(state, "--exists shows no mapping: it excludes --one and --options");
 }
@@ -146,6 +150,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_EXISTS:
 		arguments->only_exists = true;
 		return 0;
+	case KEY_STALE:
+		arguments->only_stale = true;
+		return 0;
 	case KEY_NUMBERS:
 		numbers_parse(&arguments->numbers, argument, state);
 		return 0;
@@ -161,6 +168,7 @@ static const struct argp_option options[] = {
 	{ "options", KEY_OPTIONS, "LIST", 0, "Show these too: third-party, filter, description, port-set, checkpoint, all, or codes, with commas", 0 },
 	{ "one", KEY_ONE, NULL, 0, "Show the first mapping only", 0 },
 	{ "exists", KEY_EXISTS, NULL, 0, "Ask only whether there is one", 0 },
+	{ "stale", KEY_STALE, NULL, 0, "Only those whose internal port no socket of this host uses", 0 },
 	{ "numbers", KEY_NUMBERS, "OPCODE,NEXT,NONEXIST,AMBIGUOUS", 0, "As configured at the server (default 98,131,130,131)", 0 },
 	{ 0 },
 };
@@ -172,6 +180,18 @@ static const struct argp argp = {
 	.doc = "Lists the explicit mappings that the server holds for this host, of one protocol or of all.\v"
 	       "A nonce of zeros is one that the server does not tell. When the server's Epoch shows during the listing that it lost its state, the "
 	       "listing starts again. With --json, one object per mapping and then one that has the result.",
+};
+
+static const struct argp_option stale_options[] = {
+	{ "stale", KEY_STALE, NULL, 0, "Those whose internal port no socket of this host uses", 0 },
+	{ "numbers", KEY_NUMBERS, "OPCODE,NEXT,NONEXIST,AMBIGUOUS", 0, "As configured at the server (default 98,131,130,131)", 0 },
+	{ 0 },
+};
+
+static const struct argp stale_argp = {
+	.options = stale_options, .parser = parse, .args_doc = "[PROTO] --stale", .children = children,
+	.doc = "Deletes the mappings of this host that no application on it uses any more, of one protocol or of all.\v"
+	       "They are found by GET, which has to tell their nonces: a server that checks nonces does not, and then nothing is deleted.",
 };
 
 /* ---- output ---- */
@@ -204,18 +224,25 @@ static void mapping_print(const struct pcp_next *next)
 	putchar('\n');
 }
 
-static void mappings_output(const struct pcpc *pcpc, const struct get_walk *walk)
+/* Returns how many are shown. */
+static size_t mappings_output(const struct get_arguments *arguments, const struct pcp_client_path *path, const struct get_walk *walk)
 {
-	size_t count = get_walk_count(walk), i;
+	size_t count = get_walk_count(walk), shown = 0, i;
+	bool is_json = arguments->pcpc->json;
 
-	if (count && !pcpc->json)
-		printf("%-8s %-24s %-24s %10s  %s\n", "PROTOCOL", "INTERNAL", "EXTERNAL", "REMAINING", "NONCE");
 	for (i = 0; i < count; i++) {
-		if (pcpc->json)
-			mapping_json(get_walk_mapping(walk, i));
+		const struct pcp_next *next = get_walk_mapping(walk, i);
+
+		if (arguments->only_stale && !pcpc_is_stale(next, path))
+			continue;
+		if (!shown++ && !is_json)
+			printf("%-8s %-24s %-24s %10s  %s\n", "PROTOCOL", "INTERNAL", "EXTERNAL", "REMAINING", "NONCE");
+		if (is_json)
+			mapping_json(next);
 		else
-			mapping_print(get_walk_mapping(walk, i));
+			mapping_print(next);
 	}
+	return shown;
 }
 
 /* 131 and so on are what this server's configuration calls them. */
@@ -227,10 +254,9 @@ static const char *result_name(const struct numbers *numbers, uint8_t result)
 }
 
 static void summary_output(const struct get_arguments *arguments, const struct pcp_client_path *path, const struct pcp_client_reply *reply,
-			   const char *result, const struct get_walk *walk)
+			   const char *result, const struct get_walk *walk, size_t count)
 {
 	struct inet_text server = inet_endpoint_text(path->server6, path->server_port);
-	size_t count = walk ? get_walk_count(walk) : 0;
 	json_t *object;
 
 	if (!arguments->pcpc->json) {
@@ -278,12 +304,14 @@ static int walk_all(const struct get_arguments *arguments, struct pcpc_session *
 	struct pcp_client_reply reply = { 0 };
 	enum get_walk_step step;
 	const char *result;
+	size_t shown = 0;
 	int ret;
 
 	do {
 		step = page_ask(session, walk, &reply, &ret);
 	} while (step == GET_WALK_ASK && !arguments->request.next.is_end);
-	mappings_output(arguments->pcpc, walk);
+	if (!arguments->deletes_stale)
+		shown = mappings_output(arguments, pcpc_session_path(session), walk);
 	if (ret != PCPC_OK)
 		return ret;
 	if (step == GET_WALK_BROKEN || step == GET_WALK_NO_MEMORY) {
@@ -292,7 +320,9 @@ static int walk_all(const struct get_arguments *arguments, struct pcpc_session *
 	}
 	/* mappings that went away during the walk are no failure of it */
 	result = reply.result == arguments->numbers.nonexist && get_walk_count(walk) ? "SUCCESS" : result_name(&arguments->numbers, reply.result);
-	summary_output(arguments, pcpc_session_path(session), &reply, result, walk);
+	if (arguments->deletes_stale && (!strcmp(result, "SUCCESS") || reply.result == arguments->numbers.nonexist))
+		return pcpc_stale_delete(arguments->pcpc, session, walk);
+	summary_output(arguments, pcpc_session_path(session), &reply, result, walk, shown);
 	return strcmp(result, "SUCCESS") ? PCPC_REFUSED : PCPC_OK;
 }
 
@@ -303,7 +333,7 @@ static int existence_ask(const struct get_arguments *arguments, struct pcpc_sess
 
 	if (ret != PCPC_OK)
 		return ret;
-	summary_output(arguments, pcpc_session_path(session), &reply, result_name(&arguments->numbers, reply.result), NULL);
+	summary_output(arguments, pcpc_session_path(session), &reply, result_name(&arguments->numbers, reply.result), NULL, 0);
 	return reply.result == PCP_SUCCESS ? PCPC_OK : PCPC_REFUSED;
 }
 
@@ -320,30 +350,46 @@ static void wildcards_fill(struct pcp_client_request *request, const struct pcp_
 			pcp_address_from_ipv4(any4, addresses[i]);
 }
 
-int pcpc_get(struct pcpc *pcpc, int argc, char **argv)
+static int get_and_print(struct get_arguments *arguments)
 {
-	struct get_arguments arguments = { .pcpc = pcpc, .numbers = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, PCP_AMBIGUOUS } };
-	struct pcp_client_request *request = &arguments.request;
+	struct pcp_client_request *request = &arguments->request;
 	struct pcpc_session *session;
 	struct get_walk *walk;
 	int ret;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-	session = pcpc_session_new(pcpc, &ret);
+	session = pcpc_session_new(arguments->pcpc, &ret);
 	if (!session)
 		return ret;
-	request->opcode = (uint8_t)arguments.numbers.opcode;
-	request->next_code = (uint8_t)arguments.numbers.next;
-	request->has_next = !arguments.only_exists;
-	request->next.options = arguments.codes;
+	request->opcode = (uint8_t)arguments->numbers.opcode;
+	request->next_code = (uint8_t)arguments->numbers.next;
+	request->has_next = !arguments->only_exists;
+	request->next.options = arguments->codes;
 	wildcards_fill(request, pcpc_session_path(session));
-	if (arguments.only_exists) {
-		ret = existence_ask(&arguments, session);
+	if (arguments->only_exists) {
+		ret = existence_ask(arguments, session);
 	} else {
-		walk = get_walk_new(request, (uint8_t)arguments.numbers.nonexist);
-		ret = walk ? walk_all(&arguments, session, walk) : PCPC_NO_ANSWER;
+		walk = get_walk_new(request, (uint8_t)arguments->numbers.nonexist);
+		ret = walk ? walk_all(arguments, session, walk) : PCPC_NO_ANSWER;
 		get_walk_free(walk);
 	}
 	pcpc_session_free(session);
 	return ret;
+}
+
+static const struct numbers default_numbers = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, PCP_AMBIGUOUS };
+
+int pcpc_get(struct pcpc *pcpc, int argc, char **argv)
+{
+	struct get_arguments arguments = { .pcpc = pcpc, .numbers = default_numbers };
+
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	return get_and_print(&arguments);
+}
+
+int pcpc_delete_stale(struct pcpc *pcpc, int argc, char **argv)
+{
+	struct get_arguments arguments = { .pcpc = pcpc, .numbers = default_numbers, .deletes_stale = true };
+
+	argp_parse(&stale_argp, argc, argv, 0, NULL, &arguments);
+	return get_and_print(&arguments);
 }

@@ -133,7 +133,8 @@ static const struct argp_option delete_options[] = { PCPC_ROW_NONCE, PCPC_ROW_TH
 static const struct argp delete_argp = {
 	.options = delete_options, .parser = delete_parse, .args_doc = "PROTO PORT --nonce HEX", .children = children,
 	.doc = "Deletes the mapping of this port, made with this nonce.\v"
-	       "That there is none is a success. A mapping that still carries traffic lives on for the lifetime that is printed.",
+	       "That there is none is a success. A mapping that still carries traffic lives on for the lifetime that is printed. With --stale and "
+	       "without PORT and nonce: all mappings of this host that no application on it uses any more.",
 };
 
 /* Section 11.1: without a preference the all-zero address of the family, which is that of the client. */
@@ -194,10 +195,14 @@ int pcpc_peer(struct pcpc *pcpc, int argc, char **argv)
 	return ask_and_print(&arguments);
 }
 
+/* --stale names no mapping: it is a command of its own, with other arguments. */
 int pcpc_delete(struct pcpc *pcpc, int argc, char **argv)
 {
 	struct pcpc_arguments arguments = { .pcpc = pcpc, .request = { .opcode = PCP_MAP } };
 
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--stale"))
+			return pcpc_delete_stale(pcpc, argc, argv);
 	argp_parse(&delete_argp, argc, argv, 0, NULL, &arguments);
 	return ask_and_print(&arguments);
 }
