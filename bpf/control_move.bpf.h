@@ -71,6 +71,23 @@ static __always_inline void part_key(struct cgn_explicit_key *key, const struct 
 	key->ordinal = n == CGN_PEERS_MAX ? 0 : (__u8)n;
 }
 
+/* The filters of a MAP, entered for the new address too: nobody reads them before the slot has changed hands. */
+__noinline int part_enter_filters(struct move_parts *parts)
+{
+	struct cgn_filters *known, *entered;
+
+	if (!parts)
+		return false;
+	known = bpf_map_lookup_elem(&filters, &parts->from);
+	if (!known || bpf_map_update_elem(&filters, &parts->to, known, BPF_ANY))
+		return false;
+	entered = bpf_map_lookup_elem(&filters, &parts->to);
+	if (!entered)
+		return false;
+	entered->tag = cgn_tag(&parts->to);
+	return true;
+}
+
 /* One part and its text, entered for the new address too. False: it cannot be. */
 __noinline int part_enter(struct move_parts *parts, __u32 n)
 {
@@ -109,6 +126,8 @@ __noinline int parts_remove(struct move_parts *parts, __u32 of_old, __u32 end)
 		bpf_map_delete_elem(&descriptions, &key);
 		bpf_map_delete_elem(&explicit, &key);
 	}
+	if (parts->flags & CGN_FILTERED)
+		filter_forget(of_old ? &parts->from : &parts->to);
 	return 0;
 }
 
@@ -129,7 +148,10 @@ __noinline int parts_enter(struct move_parts *parts)
 		}
 		parts->count++;
 	}
-	return CGN_OK;
+	if (!(parts->flags & CGN_FILTERED) || part_enter_filters(parts))
+		return CGN_OK;
+	parts_remove(parts, 0, MOVE_PARTS);
+	return CGN_TABLE_FULL;
 }
 
 __noinline int parts_settle(struct move_parts *parts, struct move_walk *walk)

@@ -352,6 +352,38 @@ static void move_keeps_everything(void **state)
 	assert_int_equal(ask(dataplane_delete, question(CGN_MAP, NEW, TCP, 6000)).status, CGN_OK);
 }
 
+/* Filters go along, and hold at once. */
+static void move_keeps_filters(void **state)
+{
+	struct cgn_filter filter = { .remote6 = { [10] = 0xff, 0xff, 203, 0, 113, 9 }, .remote_port = 99, .prefix_length = 128 };
+	struct cgn_map_request request = question(CGN_MAP, OLD, UDP, 6000);
+	struct cgn_filters found;
+
+	(void)state;
+	request.filter_count = 1;
+	request.filter_limit = 8;
+	assert_int_equal(dataplane_map_filtered(plane.dp, &request, &filter), 0);
+	assert_int_equal(request.status, CGN_OK);
+	assert_false(reaches(&request.external, OLD, 6000));	/* port 53 is not permitted */
+	assert_int_equal(move(OLD, NEW).moved, 1);
+	assert_false(reaches(&request.external, NEW, 6000));
+	request.internal = plane_internal(UDP, NEW, 6000);
+	assert_true(dataplane_find_filters(plane.dp, &request.internal, &found));
+	assert_int_equal(found.count, 1);
+	assert_memory_equal(&found.filter[0], &filter, sizeof(filter));
+	request.internal = plane_internal(UDP, OLD, 6000);
+	assert_false(dataplane_find_filters(plane.dp, &request.internal, &found));
+	filter.remote_port = 53;
+	request = question(CGN_MAP, NEW, UDP, 6000);
+	request.filter_count = 1;
+	request.filter_limit = 8;
+	assert_int_equal(dataplane_map_filtered(plane.dp, &request, &filter), 0);
+	assert_int_equal(request.status, CGN_OK);
+	assert_true(reaches(&request.external, NEW, 6000));
+	assert_int_equal(clear(NEW, PARTS | CGN_IMPLICIT).explicit_ended, 1);
+	assert_false(dataplane_find_filters(plane.dp, &request.internal, &found));
+}
+
 /* The new address has blocks of its own, and may now have more than its limit. */
 static void move_to_one_who_has(void **state)
 {
@@ -541,7 +573,7 @@ static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 		test(clear_ends_everything), test(clear_by_origin), test(clear_never_ends_static), test(move_keeps_everything),
-		test(move_to_one_who_has), test(conflict_leaves), test(move_is_refused), test(move_against_packets),
+		test(move_keeps_filters), test(move_to_one_who_has), test(conflict_leaves), test(move_is_refused), test(move_against_packets),
 		test(clear_against_packets),
 	};
 

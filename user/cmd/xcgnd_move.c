@@ -74,6 +74,23 @@ static void end_implicit(struct moving *moving)
 
 /* ---- what became of each part ---- */
 
+static void add_filters(const struct moving *moving, const struct explicit_part *part, struct pcp_update *update)
+{
+	struct cgn_internal internal = part->key.internal;
+	struct cgn_filters filters;
+	uint32_t i;
+
+	memcpy(internal.addr4, moving->to.addr4, sizeof(internal.addr4));
+	if (part->key.opcode != CGN_MAP || !dataplane_find_filters(moving->operator->dp, &internal, &filters))
+		return;
+	for (i = 0; i < filters.count && i < ANNOUNCER_FILTERS_MAX; i++) {
+		update->filter[i] = (struct pcp_filter){ .prefix_length = filters.filter[i].prefix_length,
+			.remote_port = filters.filter[i].remote_port };
+		memcpy(update->filter[i].remote6, filters.filter[i].remote6, sizeof(update->filter[i].remote6));
+		update->filter_count++;
+	}
+}
+
 static void tell_update(const struct moving *moving, const struct explicit_part *part)
 {
 	struct pcp_update update = { .opcode = part->key.opcode == CGN_MAP ? PCP_MAP : PCP_PEER, .client_port = part->value.client_port,
@@ -91,6 +108,7 @@ static void tell_update(const struct moving *moving, const struct explicit_part 
 	pcp_address_from_ipv4(part->external.addr4, update.peer.map.external6);
 	update.peer.remote_port = part->value.remote_port;
 	memcpy(update.peer.remote6, part->value.remote6, sizeof(update.peer.remote6));
+	add_filters(moving, part, &update);
 	announce_update(moving->operator->announce, &update);
 }
 
