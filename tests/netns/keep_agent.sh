@@ -44,7 +44,7 @@ child_ended() { ! kill -0 "$(cat "$scratch/child")"; }
 wait_for child_ended
 note "the hook that hung was killed with its child, the next one ran"
 
-# Asleep: no turn of the loop while nothing happens.
+# Asleep: no turn of the loop while nothing happens, but for an announcement of the young server, or the end of a hook.
 ticks() { awk '{ print $14 + $15 }' "/proc/$keep_pid/stat"; }
 switches() { awk '/^voluntary/ { print $2 }' "/proc/$keep_pid/status"; }
 first=$(ticks) first_switches=$(switches)
@@ -52,7 +52,9 @@ pcp announce > /dev/null
 begin=${EPOCHREALTIME/./}
 two_seconds() { ((${EPOCHREALTIME/./} - begin > 2000000)); }
 wait_for two_seconds
-expect_equal "$(($(ticks) - first)) $(($(switches) - first_switches))" "0 0" "two seconds of nothing: clock ticks, wake-ups"
+took=$(($(ticks) - first)) woken=$(($(switches) - first_switches))
+((took <= 1 && woken <= 4)) || fail "two seconds of nothing: $took clock ticks, $woken wake-ups"
+note "two seconds of nothing: $took clock ticks, $woken wake-ups"
 
 stop_keep
 wait_for says "$keep_out" '"event":"deleted".*8080'
