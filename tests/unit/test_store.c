@@ -46,11 +46,14 @@ static void round_trip(const struct store_record *record)
 
 static void records_round_trip(void **state)
 {
-	struct store_record grant = fixture_grant(7), deletion = fixture_deletion(7), peer = fixture_grant(8);
+	struct store_record grant = fixture_grant(7), deletion = fixture_deletion(7), peer = fixture_grant(8),
+		epoch = { .kind = STORE_EPOCH, .epoch_base_s = 1700000000000, .epoch_reason = CGN_EPOCH_CLEARED };
 
 	(void)state;
 	round_trip(&grant);
 	round_trip(&deletion);
+	epoch.key.internal.host6[0] = 0xfd;
+	round_trip(&epoch);
 	peer.key.opcode = CGN_PEER;
 	peer.key.remote_port = 443;
 	memset(peer.key.remote6, 0x20, 16);

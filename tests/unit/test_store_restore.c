@@ -117,6 +117,7 @@ static void everything_comes_back(void **state)
 {
 	struct cgn_map_request renewed = request_of(2, 1000, 600), deleted = request_of(2, 1001, 600), short_lived = request_of(3, 1000, 60),
 		suggested = request_of(3, 1001, 3600), peer = request_of(4, 1000, 500);
+	struct store_record epoch = { .kind = STORE_EPOCH, .epoch_base_s = 1700000000, .epoch_reason = CGN_EPOCH_CLEARED };
 	struct store_restored restored;
 	struct machine machine;
 	struct model before;
@@ -142,6 +143,11 @@ static void everything_comes_back(void **state)
 	renewed.lifetime_s = 1200;
 	map(&machine, renewed);		/* keeps its name */
 	commit(&machine);
+	for (i = 0; i < 3; i++) {	/* the last one counts */
+		epoch.epoch_base_s += i;
+		fixture_put(machine.store, &epoch);
+	}
+	commit(&machine);
 	map(&machine, request_of(5, 1000, 600));	/* neither committed nor answered */
 	before = machine.model;
 	reboot(&machine, 100, &restored);
@@ -160,6 +166,9 @@ static void everything_comes_back(void **state)
 		assert_memory_equal(&now->description, &then->description, sizeof(now->description));
 		assert_int_equal(model_remaining_s(&machine.model, now), model_remaining_s(&before, then) - 100);
 	}
+	assert_int_equal(restored.epoch_count, 1);
+	record_equal(restored.epochs, &epoch);
+	free(restored.epochs);
 	power_off(&machine);
 }
 

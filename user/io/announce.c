@@ -184,12 +184,12 @@ bool announce_reset(struct announce *announce, int reason)
 	return true;
 }
 
-/* First in the tables: a daemon that dies in between has told nobody. */
+/* First on disk and in the tables: a daemon that dies in between has told nobody. */
 bool announce_reset_of(struct announce *announce, const uint8_t client6[16], int reason)
 {
 	uint32_t now_s = dataplane_now_s();
 
-	if (!dataplane_set_epoch_of(announce->dp, client6, now_s, (enum cgn_epoch_reason)reason) ||
+	if (!persistence_reset_epoch_of(announce->persistence, client6, now_s, (enum cgn_epoch_reason)reason) ||
 	    !pcp_server_reset_epoch_of(announce->server, client6, now_s)) {
 		log_warning("too many clients have an Epoch of their own: that of all starts again");
 		return announce_reset(announce, reason);

@@ -67,6 +67,16 @@ bool persistence_reset_epoch(struct persistence *persistence, enum cgn_epoch_rea
 	return false;
 }
 
+bool persistence_reset_epoch_of(struct persistence *persistence, const uint8_t client6[16], uint32_t now_s, enum cgn_epoch_reason reason)
+{
+	struct store_record record = { .kind = STORE_EPOCH, .epoch_base_s = store_from_boot_s(persistence->store, now_s),
+		.epoch_reason = reason };
+
+	memcpy(record.key.internal.host6, client6, sizeof(record.key.internal.host6));
+	return !store_put(persistence->store, &record) && !store_commit(persistence->store) &&
+	       dataplane_set_epoch_of(persistence->dp, client6, now_s, reason);
+}
+
 /* ---- start ---- */
 
 static void log_opening(const struct config *config, const struct store_report *report)
@@ -149,6 +159,27 @@ static double monotonic_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Those of single clients, as far as they are younger than that of all. */
+static bool restore_epochs(struct persistence *persistence, uint32_t epoch)
+{
+	struct store_restored *restored = &persistence->restored;
+	uint64_t now_s = store_now_s(persistence->store);
+	bool done = true;
+	uint32_t i;
+
+	for (i = 0; i < restored->epoch_count && done; i++) {
+		const struct store_record *record = &restored->epochs[i];
+		uint32_t age_s = (uint32_t)(now_s - record->epoch_base_s);
+
+		if (age_s < epoch)
+			done = dataplane_set_epoch_of(persistence->dp, record->key.internal.host6, dataplane_now_s() - age_s,
+						      (enum cgn_epoch_reason)record->epoch_reason);
+	}
+	free(restored->epochs);
+	restored->epochs = NULL;
+	return done;
+}
+
 /* The maps are empty: what the store has comes back, and with all of it the Epoch. */
 static bool restore(struct persistence *persistence, const struct store_report *report, struct dataplane_error *error)
 {
@@ -168,6 +199,10 @@ static bool restore(struct persistence *persistence, const struct store_report *
 	if (!is_state_lost(persistence, report, &reason)) {
 		reason = (enum cgn_epoch_reason)state.epoch_reason;
 		epoch = (uint32_t)(store_now_s(persistence->store) - state.epoch_base_s);
+	}
+	if (!restore_epochs(persistence, epoch)) {
+		reason = CGN_EPOCH_STATE_LOST;
+		epoch = 0;
 	}
 	state.is_complete = true;	/* what is lost is said to be lost, by the Epoch */
 	state.is_purged = false;

@@ -279,6 +279,18 @@ const uint8_t *store_image_next(struct store_image *image)
 	return NULL;
 }
 
+const uint8_t *store_image_next_epoch(const struct store_image *image, size_t *position)
+{
+	const uint8_t *bytes;
+
+	while (*position < image->count) {
+		bytes = image->records[(*position)++];
+		if (bytes && bytes[2] == STORE_EPOCH)
+			return bytes;
+	}
+	return NULL;
+}
+
 size_t store_image_superseded(const struct store_image *image)
 {
 	return image->superseded;

@@ -70,6 +70,10 @@ void store_record_encode(struct writer *w, const struct store_record *record)
 	}
 	if (record->kind == STORE_GRANT)
 		grant_encode(w, record, presence);
+	if (record->kind == STORE_EPOCH) {
+		writer_u64(w, record->epoch_base_s);
+		writer_u32(w, record->epoch_reason);
+	}
 	if (w->overflow)
 		return;
 	len = writer_len(w) - start;
@@ -135,7 +139,11 @@ bool store_record_decode(struct reader *outer, struct store_record *ret_record)
 	}
 	if (record.kind == STORE_GRANT)
 		grant_decode(&r, &record, presence);
-	if (r.short_read || reader_left(&r) || presence & ~PRESENCE_ALL || (record.kind != STORE_GRANT && record.kind != STORE_DELETION))
+	if (record.kind == STORE_EPOCH) {
+		record.epoch_base_s = reader_u64(&r);
+		record.epoch_reason = reader_u32(&r);
+	}
+	if (r.short_read || reader_left(&r) || presence & ~PRESENCE_ALL || record.kind < STORE_GRANT || record.kind > STORE_EPOCH)
 		return false;
 	if (presence & HAS_ATTRIBUTES && (!record.attributes_len || !attributes_are_whole(record.attributes, record.attributes_len)))
 		return false;

@@ -203,6 +203,22 @@ static int collect(struct store_image *image, uint64_t now_s, struct grants *gra
 	return failed;
 }
 
+static int collect_epochs(const struct store_image *image, struct store_restored *restored)
+{
+	struct store_record *grown;
+	const uint8_t *bytes;
+	size_t position = 0;
+
+	while ((bytes = store_image_next_epoch(image, &position))) {
+		grown = realloc(restored->epochs, (restored->epoch_count + 1) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		restored->epochs = grown;
+		store_record_at(bytes, &restored->epochs[restored->epoch_count++]);
+	}
+	return 0;
+}
+
 int store_restore(struct store *store, const struct dataplane_ops *ops, void *dataplane, struct store_restored *ret_restored)
 {
 	struct store_restored restored = { 0 };
@@ -217,9 +233,13 @@ int store_restore(struct store *store, const struct dataplane_ops *ops, void *da
 	failed = collect(image, all.now_s, &grants, &restored);
 	if (!failed)
 		failed = restore(store, &all, &restored);
+	if (!failed)
+		failed = collect_epochs(image, &restored);
 	free(grants.record);
 	store_image_free(image);
-	if (!failed)
+	if (failed)
+		free(restored.epochs);
+	else
 		*ret_restored = restored;
 	return failed;
 }

@@ -6,12 +6,15 @@
 
 struct dataplane_ops;
 struct store;
+struct store_record;
 
 struct store_restored {
 	uint32_t restored;
 	uint32_t expired;	/* ended while the machine was down */
 	uint32_t superseded;	/* had ended before: another has their external endpoint */
 	uint32_t lost;		/* promised, and not to be had any more */
+	uint32_t epoch_count;
+	struct store_record *epochs;	/* STORE_EPOCH, of single clients; the caller frees */
 };
 
 /* Asks the data plane for every grant that still runs: same external endpoint, nonce, client and what remains of the lifetime.
