@@ -35,6 +35,7 @@ cleanup()
 		kill -9 "$pid" 2> /dev/null || true
 		wait "$pid" 2> /dev/null || true	# says nothing of "Killed"
 	done
+	umount -l "$dir/state" 2> /dev/null || true	# what a test mounted there
 	"$lab" down
 	rm -rf "$scratch"
 	exit "$code"

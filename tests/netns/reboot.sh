@@ -95,6 +95,21 @@ wait_for says "$scratch/in.out" received
 [[ $(field "$(tail -n 1 "$scratch/in.out")" received) -gt 0 ]] || fail "no packet came in by the restored mapping"
 note "packets from outside reach the host by the restored mapping"
 
+# Who alone lost something hears of it after the reboot too; nobody else does.
+other=$(pcp map udp 6000 lifetime=7200 nonce=5152535455565758595a5b5c source=198.51.100.3)
+expect_equal "$(field "$other" result)" 0 "a mapping of another host"
+expect_exit 0 "cleared by the operator" ctl clear --subscriber 198.51.100.3
+cleared=$EPOCHREALTIME
+power_off
+start_xcgnd
+attach
+expect_epoch_ran_on "reboot, for who lost nothing"
+theirs=$(field "$(pcp announce source=198.51.100.3)" epoch)
+awk -v now="$theirs" -v a="$cleared" -v b="$EPOCHREALTIME" 'BEGIN { d = now - (b - a); exit !(d < 2 && d > -2) }' ||
+	fail "the Epoch of who lost something is $theirs"
+note "reboot, for who lost something: the Epoch is $theirs"
+! grep -q 198.51.100.3 <<< "$(mappings)" || fail "what was cleared came back"
+
 # A store of other maps (a folder changed and changed back) does not count for these.
 mv "$dir/state" "$dir/state.old"
 stop_xcgnd KILL

@@ -184,7 +184,7 @@ bool announce_reset(struct announce *announce, int reason)
 	return true;
 }
 
-/* First on disk and in the tables: a daemon that dies in between has told nobody. */
+/* First in the tables: a daemon that dies in between has told nobody. On disk with the next commit, before anybody is answered. */
 bool announce_reset_of(struct announce *announce, const uint8_t client6[16], int reason)
 {
 	uint32_t now_s = dataplane_now_s();

@@ -73,7 +73,7 @@ bool persistence_reset_epoch_of(struct persistence *persistence, const uint8_t c
 		.epoch_reason = reason };
 
 	memcpy(record.key.internal.host6, client6, sizeof(record.key.internal.host6));
-	return !store_put(persistence->store, &record) && !store_commit(persistence->store) &&
+	return !store_failure(persistence->store) && !store_put(persistence->store, &record) &&
 	       dataplane_set_epoch_of(persistence->dp, client6, now_s, reason);
 }
 

@@ -41,7 +41,8 @@ bool persistence_reset_epoch(struct persistence *persistence, enum cgn_epoch_rea
 /* The operator changed this explicit part, or ended it: how it stands now is recorded with the next persistence_commit(). `value` is
  * how it was. False: out of memory. */
 bool persistence_record(struct persistence *persistence, const struct cgn_explicit_key *key, const struct cgn_explicit *value);
-/* The same for one client alone (IPv4-mapped). False also: no room in the tables. */
+/* That of one client alone (IPv4-mapped); durable with the next persistence_commit(), together with what he lost. False: the store fails,
+ * or there is no room in the tables. */
 bool persistence_reset_epoch_of(struct persistence *persistence, const uint8_t client6[16], uint32_t now_s, enum cgn_epoch_reason reason);
 
 struct persistence_stats persistence_stats(const struct persistence *persistence);
