@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the tests of the kinds named, one line each, and closes with 'N passed, N failed, N skipped'.
 #   tests/run.sh KIND…        KIND: unit, fuzz, bpf (programs in $B) or netns (tests/netns/*.sh)
-# Environment: B=build  ONLY=word (tests whose name holds it)  TEST_TIMEOUT=180 (seconds each)  TEST_LOGS=$B/logs
+# Environment: B=build  ONLY=word (tests whose name holds it)  TEST_TIMEOUT=300 (seconds each)  TEST_LOGS=$B/logs
 # A test says by its exit code how it went: 0 passed, 4 skipped (its last line says why), anything else failed.
 set -uo pipefail
 
@@ -46,7 +46,7 @@ run_fuzz()
 }
 
 # timeout signals the whole group of the test, so that what it started in the foreground ends with it.
-exec_limited() { exec timeout -k 10 "${TEST_TIMEOUT:-180}" "$@"; }
+exec_limited() { exec timeout -k 10 "${TEST_TIMEOUT:-300}" "$@"; }
 
 run_one()
 {
@@ -60,7 +60,7 @@ run_one()
 	4) skipped=$((skipped + 1)); echo "skip  $kind/$name  $took  $(tail -n 1 "$log")" ;;
 	*)
 		failed=$((failed + 1))
-		((code == 124 || code == 137)) && echo "the test did not end within ${TEST_TIMEOUT:-180} s" >> "$log"
+		((code == 124 || code == 137)) && echo "the test did not end within ${TEST_TIMEOUT:-300} s" >> "$log"
 		echo "FAIL  $kind/$name  $took  exit code $code; the end of $log:"
 		tail -n 40 "$log" | sed 's/^/      | /'
 		;;

@@ -14,7 +14,7 @@ refused()
 
 	shift 3
 	expect_exit "$code" "$what" "$@"
-	lines=$(grep -vE '^xcgnd: (tables take|warning|adopted|built)' <<< "$output")
+	lines=$(grep -vP '^xcgnd: (?!error)' <<< "$output")	# what it did before it failed is no error
 	[[ $(wc -l <<< "$lines") == 1 && $lines =~ $regex ]] || fail "$what: not one line with /$regex/: $output"
 	note "   $lines"
 }
