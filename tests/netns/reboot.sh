@@ -110,6 +110,20 @@ awk -v now="$theirs" -v a="$cleared" -v b="$EPOCHREALTIME" 'BEGIN { d = now - (b
 note "reboot, for who lost something: the Epoch is $theirs"
 ! grep -q 198.51.100.3 <<< "$(mappings)" || fail "what was cleared came back"
 
+# A start that is cut short before all is restored, here because somebody else has the store, is done again by the next one.
+listing=$(mappings)
+power_off
+exec 9>> "$dir/state/store.lock"
+flock 9
+expect_exit 3 "xcgnd while another has its store" in_ns cgn timeout 20 "$B/xcgnd" -c "$config"
+[[ -e $pins/meta ]] || fail "there are no pins"
+expect_exit 3 "attach to tables that are not restored yet" ctl attach
+exec 9>&-
+start_xcgnd
+attach
+[[ $(mappings) == "$listing" ]] || fail "other mappings after two starts: $(mappings)"
+expect_epoch_ran_on "reboot with two starts"
+
 # A store of other maps (a folder changed and changed back) does not count for these.
 mv "$dir/state" "$dir/state.old"
 stop_xcgnd KILL

@@ -92,6 +92,16 @@ static void detach_again(const struct xcgnctl *ctl, const struct selection *atta
 			log_error("%s", error.text);
 }
 
+/* Packets that came before all is restored could take what somebody else was promised. */
+static bool is_restored(const struct xcgnctl *ctl, struct dataplane_error *error)
+{
+	struct cgn_meta meta;
+
+	error->code = EXIT_STATE;
+	snprintf(error->text, sizeof(error->text), "the tables are not ready: xcgnd has yet to restore what clients were promised; wait until it is ready");
+	return dataplane_meta(ctl->dp, &meta) && meta.store_id;
+}
+
 int xcgnctl_attach(struct xcgnctl *ctl)
 {
 	struct selection selection, attached = {};
@@ -100,6 +110,8 @@ int xcgnctl_attach(struct xcgnctl *ctl)
 
 	if (!select_interfaces(ctl, &selection))
 		return EXIT_CONFIG;
+	if (!is_restored(ctl, &error))
+		return xcgnctl_fail(&error);
 	for (i = 0; i < selection.count; i++) {
 		const char *name = selection.interface[i]->name;
 		bool was_attached = dataplane_is_attached(name);

@@ -236,7 +236,8 @@ static bool start(struct persistence *persistence, const struct store_report *re
 		adopt(persistence, report, meta);
 	else if (!restore(persistence, report, error))
 		return false;
-	if (!store_commit(persistence->store))
+	/* fresh maps have promised nothing yet, and will not before a commit succeeds: packets need not wait for that */
+	if (!store_commit(persistence->store) || !meta)
 		bind_store(persistence);
 	note_failure(persistence);
 	return true;
