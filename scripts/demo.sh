@@ -172,7 +172,8 @@ read_back=$(listing)
 run cgn xcgnctl -c "$config" show mappings
 before=$(promises)
 printf '   cgn$ bpftool map dump pinned %s/mappings\n' "$pins"
-bpftool map dump pinned "$pins/mappings" | head -n 32 | indent
+bpftool map dump pinned "$pins/mappings" > "$scratch/dump"
+head -n 32 "$scratch/dump" | indent
 epoch=$(ctl -j status | member epoch)
 at=$EPOCHREALTIME
 say "the Epoch is $epoch s"
