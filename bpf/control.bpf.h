@@ -20,8 +20,9 @@ static __always_inline bool suggestion_is_met(const struct cgn_map_request *requ
 }
 
 /* A part that stands in `explicit` joins the mapping of its endpoint, whoever made that: the external endpoint stays, the rest goes
- * on beside it (RFC 6887 sections 11.3, 12.3). CGN_NOT_FOUND: there is no such mapping. */
-__noinline int control_join(struct cgn_map_request *request, struct cgn_explicit_key *key)
+ * on beside it (RFC 6887 sections 11.3, 12.3). `standing`: the origin that must stand already, in the very copy that is compared
+ * and swapped; a renewal that joined after the reaper took the flag would lose its element to it. CGN_NOT_FOUND: there is no such mapping. */
+__noinline int control_join(struct cgn_map_request *request, struct cgn_explicit_key *key, __u32 standing)
 {
 	struct explicit_sum sum = {};
 	struct cgn_mapping seen, *mapping;
@@ -32,7 +33,8 @@ __noinline int control_join(struct cgn_map_request *request, struct cgn_explicit
 	mapping = map_mapping(&request->internal);
 	if (!mapping || !mapping_copy(mapping, &request->internal, &seen))
 		return CGN_NOT_FOUND;
-	if (seen.state.flags & CGN_DYING || request->origin == CGN_STATIC || !mapping_is_published(&seen))
+	if (seen.state.flags & CGN_DYING || request->origin == CGN_STATIC || !mapping_is_published(&seen) ||
+	    (seen.state.flags & standing) != standing)
 		return CGN_BUSY;
 	if (!suggestion_is_met(request, &seen.external))
 		return CGN_CANNOT_PROVIDE;
@@ -95,7 +97,7 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 	until_s = now_s + request->lifetime_s;
 	if (request->origin != CGN_PEER || until_s > before_s)
 		known->expires_s = until_s;	/* before the flag flips: a reaper that read the old one must fail */
-	status = control_join(request, key);
+	status = control_join(request, key, request->origin);
 	if (status != CGN_OK) {
 		if (bpf_map_lookup_elem(&explicit, key) == known)
 			known->expires_s = before_s;
@@ -170,7 +172,7 @@ static __always_inline int control_add(struct cgn_map_request *request, struct c
 	if (status == CGN_OK) {
 		status = filter_stage(request);
 		if (status == CGN_OK)
-			status = control_join(request, key);
+			status = control_join(request, key, 0);
 		if (status == CGN_NOT_FOUND)
 			status = control_create(request, key);
 		if (status != CGN_OK && request->filter_count)
