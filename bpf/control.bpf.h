@@ -205,11 +205,17 @@ static __always_inline int control_map_request(struct cgn_map_request *request)
 		return status;
 	explicit_key(&key, &request->internal, request->origin);
 	status = bpf_map_lookup_elem(&explicit, &key) ? control_renew(request, &key) : control_add(request, &key);
-	if (status == CGN_OK && filter_is_asked(request)) {
-		part = bpf_map_lookup_elem(&explicit, &key);
-		if (part)
-			part->filtered = request->filter_count != 0;
+	part = status == CGN_OK ? bpf_map_lookup_elem(&explicit, &key) : NULL;
+	if (!part)
+		return status;
+	if (filter_is_asked(request))
+		part->filtered = request->filter_count != 0;
+	if (request->flags & CGN_RESTORE) {
+		part->set_first = request->set_first;
+		part->set_size = request->set_size;
 	}
+	request->set_first = part->set_first;
+	request->set_size = part->set_size;
 	return status;
 }
 
@@ -240,6 +246,8 @@ __noinline int control_delete_request(struct cgn_map_request *request)
 	if (known->slot != seen.slot || known->generation != seen.state.generation)
 		return CGN_BUSY;
 	request->external = seen.external;
+	request->set_first = known->set_first;
+	request->set_size = known->set_size;
 	explicit_sum_of(&sum, &request->internal, &seen, CGN_MAP);
 	status = explicit_settle(&seen, &sum);
 	if (status != CGN_OK)

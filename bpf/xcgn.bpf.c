@@ -11,6 +11,7 @@
 #include "fragment.bpf.h"
 #include "control.bpf.h"
 #include "control_peer.bpf.h"
+#include "control_set.bpf.h"
 #include "control_clear.bpf.h"
 #include "control_move.bpf.h"
 #include "describe.bpf.h"
@@ -247,6 +248,22 @@ int control_peer(struct cgn_map_request *ctx)
 
 	request.status = (__u32)control_peer_request(&request);
 	*ctx = request;
+	return 0;
+}
+
+SEC("syscall")
+int control_set(struct cgn_map_request *ctx)
+{
+	struct set_walk *walk = set_walk_find();
+	__u16 first = ctx->internal.port;
+
+	if (!walk)
+		return 0;
+	__builtin_memset(walk, 0, sizeof(*walk));
+	walk->request = *ctx;
+	control_set_request(walk);
+	*ctx = walk->request;
+	ctx->internal.port = first;
 	return 0;
 }
 

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 6	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 7	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -425,6 +425,7 @@ enum cgn_request_flag {
 	CGN_PREFER_FAILURE = 1 << 0,
 	CGN_RESTORE = 1 << 1,	/* was granted before a reboot: the suggested endpoint or nothing, whatever rest times and quotas say */
 	CGN_CLEAR_FILTERS = 1 << 2,	/* before those of this request are added */
+	CGN_RENEW_ONLY = 1 << 4,	/* PORT_SET: make nothing that is not there */
 	CGN_KEEP_PARITY = 1 << 3,	/* PORT_SET: first external port as odd or even as the first internal one */
 };
 
@@ -447,8 +448,9 @@ struct cgn_map_request {
 	__u16 remote_port;		/* PEER */
 	__u8 filter_count;		/* MAP: so many stand in map `filter_batch` */
 	__u8 filter_limit;		/* MAP: most that a mapping may have, at most CGN_FILTERS_MAX */
-	__u16 set_size;			/* MAP in: ports wanted, 0 or 1 = no set; out: ports of the set, 0 = none */
-	__u16 set_first;		/* MAP out: first internal port of the set */
+	__u16 set_size;			/* control_set() in: ports wanted. Out, of all that MAP asks: ports of the set that the mapping is of, 0 or
+					 * 1 = none. In with CGN_RESTORE: the same */
+	__u16 set_first;		/* out: first internal port of that set */
 };
 CGN_ASSERT_SIZE(struct cgn_map_request, 112);
 

@@ -244,6 +244,30 @@ static void test_static(void **state)
 	assert_int_equal(send_in(OTHER, 53, ask(dataplane_map, request).external), CGN_INBOUND);
 }
 
+/* The operator's hand: cleared, they are gone; moved to another address of the subscriber, they come along. */
+static void test_clear_and_move(void **state)
+{
+	struct cgn_filter nine = filter(PEER, 128, 0);
+	struct cgn_map_request made = map_filtered(question(CGN_MAP, 1000, 60), &nine, 1);
+	struct cgn_move_request move = { .from = plane_subscriber(HOST), .to = plane_subscriber(NEIGHBOUR) };
+	struct cgn_internal moved = plane_internal(UDP, NEIGHBOUR, 1000);
+	struct cgn_clear_request clear = { .origins = CGN_MAP };
+	struct cgn_mapping mapping;
+	struct cgn_filters filters;
+
+	(void)state;
+	for (move.position = 0; move.position < CGN_SUBSCRIBER_BLOCKS_MAX; move.position++)
+		assert_int_equal(dataplane_move(plane.dp, &move), 0);
+	assert_int_equal(filter_count(1000), 0);
+	assert_true(dataplane_find_filters(plane.dp, &moved, &filters));
+	assert_int_equal(filters.count, 1);
+	assert_int_equal(send_in(PEER, 53, made.external), CGN_INBOUND);
+	assert_int_equal(send_in(OTHER, 53, made.external), CGN_DROP_FILTER);
+	assert_true(dataplane_find_mapping(plane.dp, &moved, &mapping));
+	assert_int_equal(dataplane_clear(plane.dp, &mapping.slot, 1, &clear), 0);
+	assert_false(dataplane_find_filters(plane.dp, &moved, &filters));
+}
+
 /* ---- at the same time ---- */
 
 struct flood { struct cgn_external external; volatile bool is_over; volatile unsigned sent, let_in; };
@@ -299,7 +323,7 @@ static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 		TEST(test_address_and_port), TEST(test_prefixes), TEST(test_union), TEST(test_hairpin), TEST(test_icmp_errors),
-		TEST(test_renewals), TEST(test_end), TEST(test_static), TEST(test_replacement_is_atomic),
+		TEST(test_renewals), TEST(test_end), TEST(test_static), TEST(test_clear_and_move), TEST(test_replacement_is_atomic),
 	};
 
 	return cmocka_run_group_tests(all, NULL, NULL);

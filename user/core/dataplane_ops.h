@@ -18,6 +18,11 @@ struct dataplane_ops {
 	/* map with the request->filter_count filters that a MAP brings (RFC 6887 section 13.3), added to those that the mapping has;
 	 * after those are removed if CGN_CLEAR_FILTERS is set. CGN_FILTERS_EXCEEDED: they would be more than filter_limit. */
 	int (*map_filtered)(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters);
+	/* A set of request->set_size contiguous internal ports, from the internal endpoint's on, mapped to contiguous external ports
+	 * (RFC 7753): makes one, perhaps of fewer ports, or refreshes the first set or single mapping that overlaps it, or with lifetime 0
+	 * ends that. Out: set_first, set_size (0 or 1: a single one), the external endpoint of the first port. CGN_NOT_FOUND: nothing
+	 * overlaps, and the first port is mapped by its traffic (or CGN_RENEW_ONLY, or lifetime 0). */
+	int (*set)(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters);
 	/* Creates, joins or extends a mapping for one remote peer (RFC 6887 section 12.3); never shortens it. lifetime_s 0 asks only:
 	 * CGN_OK with external endpoint and lifetime, or CGN_NOT_FOUND. Out, lifetime_s is that of the mapping. */
 	int (*peer)(void *dataplane, struct cgn_map_request *request);

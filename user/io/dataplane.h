@@ -90,6 +90,8 @@ bool dataplane_explicit_details(void *dp, const struct cgn_listed *listed, struc
 int dataplane_map(void *dp, struct cgn_map_request *request);
 /* The same with request->filter_count filters; dataplane_map() has none. */
 int dataplane_map_filtered(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters);
+/* A set of ports (RFC 7753); see dataplane_ops.set. */
+int dataplane_set(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters);
 int dataplane_peer(void *dp, struct cgn_map_request *request);
 int dataplane_delete(void *dp, struct cgn_map_request *request);
 int dataplane_describe(void *dp, struct cgn_describe_request *request);

@@ -19,18 +19,31 @@ int dataplane_map(void *dp, struct cgn_map_request *request)
 	return run(dp, DP_CONTROL_MAP, request, sizeof(*request));
 }
 
-int dataplane_map_filtered(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters)
+static int stage_filters(const struct dataplane *dp, const struct cgn_map_request *request, const struct cgn_filter *filters)
 {
-	const struct dataplane *dataplane = dp;
 	struct cgn_filters batch = { .count = request->filter_count };
 	uint32_t zero = 0;
 
+	if (!batch.count)
+		return 0;
 	if (batch.count > CGN_FILTERS_MAX)
 		return -E2BIG;
 	memcpy(batch.filter, filters, batch.count * sizeof(*filters));
-	if (batch.count && bpf_map_update_elem(dataplane->map[DP_FILTER_BATCH], &zero, &batch, 0))
-		return -errno;
-	return dataplane_map(dp, request);
+	return bpf_map_update_elem(dp->map[DP_FILTER_BATCH], &zero, &batch, 0) ? -errno : 0;
+}
+
+int dataplane_map_filtered(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters)
+{
+	int failed = stage_filters(dp, request, filters);
+
+	return failed ? failed : dataplane_map(dp, request);
+}
+
+int dataplane_set(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters)
+{
+	int failed = stage_filters(dp, request, filters);
+
+	return failed ? failed : run(dp, DP_CONTROL_SET, request, sizeof(*request));
 }
 
 int dataplane_peer(void *dp, struct cgn_map_request *request)
@@ -157,6 +170,6 @@ static int list_internals(void *dp, const struct cgn_subscriber_key *subscriber,
 }
 
 const struct dataplane_ops dataplane_bpf_ops = {
-	.map = dataplane_map, .map_filtered = dataplane_map_filtered, .peer = dataplane_peer, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair,
+	.map = dataplane_map, .map_filtered = dataplane_map_filtered, .set = dataplane_set, .peer = dataplane_peer, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair,
 	.find = find, .list_internals = list_internals, .list = dataplane_list_explicit, .details = dataplane_explicit_details,
 };

@@ -24,7 +24,7 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
-	[DP_CONTROL_MAP] = "control_map", [DP_CONTROL_PEER] = "control_peer", [DP_CONTROL_DELETE] = "control_delete", [DP_CONTROL_REAP] = "control_reap",
+	[DP_CONTROL_MAP] = "control_map", [DP_CONTROL_PEER] = "control_peer", [DP_CONTROL_SET] = "control_set", [DP_CONTROL_DELETE] = "control_delete", [DP_CONTROL_REAP] = "control_reap",
 	[DP_CONTROL_RELEASE] = "control_release", [DP_CONTROL_LIST] = "control_list", [DP_CONTROL_CLOCK] = "control_clock",
 	[DP_CONTROL_DESCRIBE] = "control_describe", [DP_CONTROL_PAIR] = "control_pair", [DP_CONTROL_CLEAR] = "control_clear", [DP_CONTROL_MOVE] = "control_move",
 };
@@ -128,6 +128,7 @@ void dataplane_remove_pins(const char *pin_dir)
 		unlink((dataplane_pin_path(pin_dir, dataplane_map_names[i], path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "templates", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "next_hops", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "set_scratch", path, sizeof(path)), path));
 	for (i = 0; i < DP_PROGRAM_COUNT; i++)
 		unlink((dataplane_program_path(pin_dir, dataplane_program_names[i], path, sizeof(path)), path));
 	dataplane_pin_path(pin_dir, "programs", path, sizeof(path));

@@ -156,6 +156,36 @@ static int recorder_map_filtered(void *dataplane, struct cgn_map_request *reques
 	return record(recorder, request, false, failed);
 }
 
+/* Every port of a set that was made, renewed or ended. */
+static int record_set(struct dataplane_recorder *recorder, const struct cgn_map_request *answered, bool is_deletion)
+{
+	struct cgn_map_request each = *answered;
+	struct store_key key;
+	uint16_t size = answered->set_size ? answered->set_size : 1, i;
+	int failed = 0;
+
+	for (i = 0; i < size && !failed; i++) {
+		each.internal.port = (uint16_t)((answered->set_size ? answered->set_first : answered->internal.port) + i);
+		key = key_of(&each);
+		if (answered->created)
+			failed = remember_creation(recorder, &each);
+		if (!failed)
+			failed = is_deletion ? record_deletion(recorder, &key) : record_standing(recorder, &key);
+	}
+	return failed;
+}
+
+static int recorder_set(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters)
+{
+	struct dataplane_recorder *recorder = dataplane;
+	bool is_deletion = !request->lifetime_s;
+	int failed = store_failure(recorder->store);
+
+	if (!failed)
+		failed = recorder->source.ops->set(recorder->source.dataplane, request, filters);
+	return failed || request->status != CGN_OK ? failed : record_set(recorder, request, is_deletion);
+}
+
 static int recorder_peer(void *dataplane, struct cgn_map_request *request)
 {
 	struct dataplane_recorder *recorder = dataplane;
@@ -231,13 +261,13 @@ static int recorder_list_internals(void *dataplane, const struct cgn_subscriber_
 }
 
 const struct dataplane_ops dataplane_recorder_ops = {
-	.map = recorder_map, .map_filtered = recorder_map_filtered, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
+	.map = recorder_map, .map_filtered = recorder_map_filtered, .set = recorder_set, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
 	.list = recorder_list, .details = recorder_details, .pair = recorder_pair, .find = recorder_find,
 	.list_internals = recorder_list_internals,
 };
 
 /* One more operation would be one that nobody records: it belongs above. */
-_Static_assert(sizeof(struct dataplane_ops) == 10 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
+_Static_assert(sizeof(struct dataplane_ops) == 11 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
 
 /* ---- committing ---- */
 
