@@ -26,6 +26,7 @@ struct model_mapping {
 	struct model_peer peer[CGN_PEERS_MAX];
 	unsigned peer_count;
 	__u32 idle_until_s;	/* of the traffic it carries; 0: none */
+	__u16 set_first, set_size;	/* of CGN_MAP: size 0: of no set */
 	struct cgn_filter filter[CGN_FILTERS_MAX];	/* of CGN_MAP */
 	unsigned filter_count;
 	struct cgn_description description;	/* length 0: none */
@@ -252,6 +253,8 @@ static inline __u32 model_renew(struct model *model, struct cgn_map_request *req
 		return CGN_FILTERS_EXCEEDED;
 	*mapping = filtered;
 	model_grant(model, mapping, request);
+	request->set_first = mapping->set_first;
+	request->set_size = mapping->set_size;
 	return CGN_OK;
 }
 
@@ -289,6 +292,9 @@ static inline __u32 model_end(struct model *model, struct cgn_map_request *reque
 		return CGN_NONCE_MISMATCH;
 	}
 	model->changes++;
+	request->set_first = mapping->set_first;
+	request->set_size = mapping->set_size;
+	mapping->set_size = 0;
 	mapping->description.length = 0;
 	mapping->filter_count = 0;
 	mapping->origins &= ~(unsigned)CGN_MAP;
@@ -418,6 +424,138 @@ static inline int model_list_internals(void *dataplane, const struct cgn_subscri
 	return internals ? count : -12;
 }
 
+/* ---- PORT_SET ---- */
+
+/* The first explicit mapping of [port, port + size), or NULL; *ret_unmapped ports from the first on have none of any kind. */
+static inline struct model_mapping *model_set_find(struct model *model, const struct cgn_map_request *request, unsigned size,
+						   unsigned *ret_unmapped)
+{
+	bool takes_any = !request->lifetime_s || request->flags & CGN_RENEW_ONLY, is_over = false;
+	struct cgn_internal internal = request->internal;
+	struct model_mapping *mapping;
+	unsigned i;
+
+	*ret_unmapped = 0;
+	for (i = 0; i < size && request->internal.port + i <= 0xffff; i++) {
+		internal.port = (__u16)(request->internal.port + i);
+		mapping = model_find(model, &internal);
+		if (mapping && mapping->origins & CGN_MAP)
+			return mapping->set_size > 1 || !i || takes_any ? mapping : NULL;
+		is_over = is_over || mapping;
+		*ret_unmapped += !is_over;
+	}
+	return NULL;
+}
+
+/* Renews or ends every port of the set that `mapping` is of. */
+static inline __u32 model_set_each(struct model *model, struct cgn_map_request *request, const struct model_mapping *mapping)
+{
+	__u16 first = mapping->set_size > 1 ? mapping->set_first : mapping->internal.port, size = mapping->set_size > 1 ? mapping->set_size : 1;
+	struct cgn_external external = { { 0 }, 0, 0, 0 };
+	__u32 status = CGN_OK, remaining_s = 0;
+	unsigned changes = model->changes, i;
+	struct cgn_map_request each;
+	struct model_mapping *member;
+
+	for (i = 0; i < size && status == CGN_OK; i++) {
+		each = *request;
+		each.internal.port = (__u16)(first + i);
+		member = model_find(model, &each.internal);
+		if (!member || !(member->origins & CGN_MAP))
+			continue;
+		if (!external.port)
+			external = member->external;
+		status = request->lifetime_s ? model_renew(model, &each, member) : model_end(model, &each, member);
+		if (each.lifetime_s > remaining_s)
+			remaining_s = each.lifetime_s;
+	}
+	model->changes = changes + (status == CGN_OK);
+	request->lifetime_s = remaining_s;
+	request->external = external;
+	request->set_first = first;
+	request->set_size = size;
+	request->created = 0;
+	return status;
+}
+
+/* The longest run of free ports, of `want` at most. */
+static inline unsigned model_set_run(const struct model *model, const struct cgn_map_request *request, unsigned want, __u16 *ret_port)
+{
+	__u8 protocol = request->internal.protocol;
+	unsigned best = 0, run, port;
+
+	for (port = 1024; port < 1024 + model->ports && best < want; port++) {
+		if (request->flags & CGN_KEEP_PARITY && (port ^ request->internal.port) & 1)
+			continue;
+		for (run = 0; run < want && model_is_free(model, protocol, (__u16)(port + run)); run++)
+			;
+		if (run > best) {
+			best = run;
+			*ret_port = (__u16)port;
+		}
+	}
+	return best;
+}
+
+static inline __u32 model_set_create(struct model *model, struct cgn_map_request *request, unsigned want)
+{
+	static const __u8 subscribers[3] = { 198, 51, 100 };
+	unsigned used = model_explicit_count(model, &request->internal), i;
+	struct model_mapping filtered = { 0 }, *member;
+	struct cgn_internal internal = request->internal;
+	__u16 port = 0;
+
+	if (memcmp(request->internal.addr4, subscribers, 3))
+		return CGN_NOT_ALLOWED;
+	if (used >= model->quota)
+		return CGN_QUOTA;
+	if (model_filter(model, request, &filtered) != CGN_OK)
+		return CGN_FILTERS_EXCEEDED;
+	want = want < model->quota - used ? want : model->quota - used;
+	want = want < MODEL_MAPPINGS_MAX - model->count ? want : MODEL_MAPPINGS_MAX - model->count;
+	want = model_set_run(model, request, want, &port);
+	if (!want)
+		return CGN_EXHAUSTED;
+	for (i = 0; i < want; i++) {
+		internal.port = (__u16)(request->internal.port + i);
+		member = model_add(model, &internal, (__u16)(port + i), CGN_MAP);
+		memcpy(member->nonce, request->nonce, CGN_NONCE_LEN);
+		memcpy(member->filter, filtered.filter, sizeof(member->filter));
+		member->filter_count = filtered.filter_count;
+		member->expires_s = model->now_s + request->lifetime_s;
+		member->set_first = request->internal.port;
+		member->set_size = want > 1 ? (__u16)want : 0;
+		if (!i)
+			request->external = member->external;
+	}
+	model->changes++;
+	request->created = 1;
+	request->set_first = request->internal.port;
+	request->set_size = want > 1 ? (__u16)want : 0;
+	return CGN_OK;
+}
+
+static inline int model_set(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters)
+{
+	struct model *model = dataplane;
+	struct model_mapping *mapping;
+	unsigned unmapped;
+
+	if (model->error)
+		return model->error;
+	if (model_is_interrupted(model, request))
+		return 0;
+	model->asked = filters;
+	mapping = model_set_find(model, request, request->set_size, &unmapped);
+	if (mapping)
+		request->status = model_set_each(model, request, mapping);
+	else if (!request->lifetime_s || !unmapped || request->flags & CGN_RENEW_ONLY)
+		request->status = CGN_NOT_FOUND;
+	else
+		request->status = model_set_create(model, request, unmapped);
+	return 0;
+}
+
 /* ---- PEER ---- */
 
 static inline struct model_peer *model_find_peer(struct model_mapping *mapping, const struct cgn_map_request *request)
@@ -503,7 +641,7 @@ static inline int model_peer(void *dataplane, struct cgn_map_request *request)
 }
 
 static const struct dataplane_ops model_ops = {
-	.map = model_map, .map_filtered = model_map_filtered, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
+	.map = model_map, .map_filtered = model_map_filtered, .set = model_set, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
 	.list_internals = model_list_internals, .list = model_list, .details = model_details,
 };
 

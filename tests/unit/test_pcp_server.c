@@ -184,9 +184,9 @@ static void test_unknown_optional_option(void **state)
 {
 	expect_reply(*state, BYTES(MAP_REQUEST(S3600), MAP_TCP_12354, 200, 0, 0, 5, 'h', 'e', 'l', 'l', 'o', 0, 0, 0, 200, 0, 0, 0),
 		     BYTES(MAP_SUCCESS(S3600), NONCE, TCP, 0, 0, 0, PORT_12354, PORT_1024, POOL));
-	/* PORT_SET and NEXT are not implemented, so nothing of them is processed either */
+	/* PREFIX64 is not implemented, and NEXT is none of MAP's: nothing of them is processed either */
 	expect_reply(*state, BYTES(MAP_REQUEST(S3600), MAP_TCP_12354,
-				   130, 0, 0, 5, 0, 0, 0x30, 0x42, 0, 0, 0, 0, 131, 0, 0, 0),
+				   129, 0, 0, 5, 0, 0, 0x30, 0x42, 0, 0, 0, 0, 131, 0, 0, 0),
 		     BYTES(MAP_SUCCESS(S3600), NONCE, TCP, 0, 0, 0, PORT_12354, PORT_1024, POOL));
 }
 

@@ -30,6 +30,7 @@ struct pcp_update {
 	uint8_t internal6[16];		/* whose mapping: another host's came with THIRD_PARTY */
 	struct pcp_peer peer;		/* of MAP, only .map */
 	uint32_t expires_s;		/* seconds of the server's clock; UINT32_MAX: never */
+	uint16_t set_first, set_size;	/* MAP: the set that it is of (RFC 7753); size 0 or 1: none */
 	uint8_t filter_count;
 	struct pcp_filter filter[ANNOUNCER_FILTERS_MAX];
 };

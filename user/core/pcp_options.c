@@ -65,7 +65,7 @@ static int prefer_failure_process(const struct pcp_server *server, struct pcp_re
 	(void)option;
 	if (request->operation->opcode == PCP_PEER)
 		return CGN_EMALFORMED;	/* section 12.1: it has a result of its own there */
-	if (!request->header.lifetime_s || !request->map.external_port)
+	if (!request->header.lifetime_s || !request->map.external_port || request->has_port_set)
 		return CGN_EBADOPTION;
 	request->prefers_failure = true;
 	return 0;
@@ -113,6 +113,22 @@ static int filter_process(const struct pcp_server *server, struct pcp_request *r
 	return 0;
 }
 
+/* RFC 7753 section 4.2. A set of one is no set: the option is as good as absent. */
+static int port_set_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
+{
+	struct pcp_port_set set;
+
+	(void)server;
+	if (pcp_decode_port_set(option, &set))
+		return OPTION_IGNORED;	/* never: the length is right */
+	if (request->header.lifetime_s && (!set.size || request->prefers_failure))
+		return CGN_EBADOPTION;
+	request->has_port_set = true;
+	request->keeps_parity = set.keeps_parity;
+	request->set_size = set.size > 1 ? set.size : 0;
+	return set.size > 1 ? 0 : OPTION_IGNORED;
+}
+
 /* Which mappings of the page to say, and where it begins. Answered by the page itself, never echoed. It is of the optional half, but
  * a walk that ignored its locator would not end: a wrong one is an error. */
 static int next_process(const struct pcp_server *server, struct pcp_request *request, const struct pcp_option *option)
@@ -130,6 +146,7 @@ static const struct option_rule rules[] = {
 	{ PCP_OPTION_THIRD_PARTY,	16, 16,		1,	PCP_ACCEPTS_THIRD_PARTY,	third_party_process },
 	{ PCP_OPTION_PREFER_FAILURE,	0, 0,		1,	PCP_ACCEPTS_PREFER_FAILURE,	prefer_failure_process },
 	{ PCP_OPTION_FILTER,		20, 20,		-1u,	PCP_ACCEPTS_FILTER,		filter_process },
+	{ PCP_OPTION_PORT_SET,		5, 5,		1,	PCP_ACCEPTS_PORT_SET,		port_set_process },
 	{ PCP_OPTION_DESCRIPTION,	0, UINT16_MAX,	1,	PCP_ACCEPTS_DESCRIPTION,	description_process },
 	{ PCP_OPTION_CHECKPOINT_REQUIRED, 0, 0,		1,	PCP_ACCEPTS_CHECKPOINT,		checkpoint_process },
 	{ PCP_OPTION_NEXT,		0, UINT16_MAX,	1,	PCP_ACCEPTS_NEXT,		next_process },
@@ -193,10 +210,21 @@ int pcp_options_process(const struct pcp_server *server, struct pcp_request *req
 	return 0;
 }
 
-/* The description as it was stored, everything else as it came. */
+/* The set that was mapped, and none of one port (RFC 7753 section 4.2). */
+static void port_set_echo(const struct pcp_request *request, const struct pcp_answer *answer, struct writer *w)
+{
+	struct pcp_port_set set = { .size = answer->set_size, .first_internal_port = answer->set_first, .keeps_parity = request->keeps_parity };
+
+	if (answer->set_size > 1)
+		pcp_encode_port_set(w, &set);
+}
+
+/* The description as it was stored, the set as it was mapped, everything else as it came. */
 static void option_echo(const struct pcp_request *request, const struct pcp_answer *answer, const struct pcp_option *option, struct writer *w)
 {
-	if (option->code != PCP_OPTION_DESCRIPTION)
+	if (option->code == PCP_OPTION_PORT_SET && request->header.lifetime_s)
+		port_set_echo(request, answer, w);
+	else if (option->code != PCP_OPTION_DESCRIPTION)
 		pcp_encode_option(w, option->code, option->data, option->length);
 	else if (answer->is_described)
 		pcp_encode_option(w, option->code, request->description, request->description_len);

@@ -28,6 +28,8 @@ struct pcp_server {
 	const struct dataplane_ops *ops;
 	void *dataplane;
 	uint32_t epoch_base_s;
+	bool (*update)(void *context, const struct pcp_update *update);	/* NULL: nobody can be told */
+	void *update_context;
 	struct epoch_table *epochs;	/* of single clients */
 	struct announcer *announcer;	/* borrowed; may be NULL */
 	struct rate_limit *rate;	/* NULL: no limit was asked for yet */
@@ -42,6 +44,7 @@ enum pcp_accepted_option {	/* bits of pcp_operation.options */
 	PCP_ACCEPTS_FILTER = 1 << 2,
 	PCP_ACCEPTS_CHECKPOINT = 1 << 3,
 	PCP_ACCEPTS_NEXT = 1 << 8,
+	PCP_ACCEPTS_PORT_SET = 1 << 6,
 	PCP_ACCEPTS_DESCRIPTION = 1 << 4,
 };
 
@@ -73,6 +76,8 @@ struct pcp_request {
 	uint8_t internal6[16];		/* whose mapping it is about */
 	struct reader options;		/* at the first one */
 	bool prefers_failure;
+	bool has_port_set, keeps_parity;
+	uint16_t set_size;		/* ports asked for by PORT_SET; 0: a single one */
 	bool clears_filters;		/* before those that follow are added */
 	uint8_t filter_count;
 	struct cgn_filter filters[CGN_FILTERS_MAX];
@@ -86,6 +91,7 @@ struct pcp_answer {
 	struct pcp_map map;
 	const uint8_t *get_payload;
 	const struct pcp_page *page;	/* NULL: none is asked for */
+	uint16_t set_first, set_size;	/* MAP: the set, if its size is above 1 */
 	bool is_described;	/* the request's description was stored */
 	uint8_t remote6[16];	/* PEER */
 	uint16_t remote_port;	/* PEER */
@@ -136,6 +142,15 @@ void pcp_map_encode(struct writer *w, const struct pcp_answer *answer);
 void pcp_get_decode(struct reader *body, struct pcp_request *request);
 int pcp_get_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer);
 void pcp_get_encode(struct writer *w, const struct pcp_answer *answer);
+
+/* ---- pcp_port_set.c ---- */
+/* Asks for the request's set: made, refreshed or (lifetime 0) ended. Status CGN_NOT_FOUND: there is none, and a single mapping is
+ * to be asked for. 0 or -errno. */
+int pcp_set_ask(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_map_request *question,
+		struct cgn_map_request *ret_answer);
+/* A single mapping was refreshed or ended: so is the rest of the set that it is of (section 4.4). */
+void pcp_set_follow(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_map_request *question,
+		    const struct cgn_map_request *answered);
 
 /* ---- pcp_peer.c ---- */
 void pcp_peer_decode(struct reader *body, struct pcp_request *request);

@@ -14,7 +14,7 @@ static int announce_decide(struct pcp_server *server, const struct pcp_request *
 
 static const struct pcp_operation operations[] = {
 	{ PCP_ANNOUNCE, 0, 0, offsetof(struct pcp_policy, announce), NULL, announce_decide, NULL },
-	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER |
+	{ PCP_MAP, PCP_MAP_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_FILTER | PCP_ACCEPTS_PORT_SET |
 	  PCP_ACCEPTS_CHECKPOINT | PCP_ACCEPTS_DESCRIPTION, offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
 	{ PCP_GET, PCP_GET_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_NEXT, offsetof(struct pcp_policy, get), pcp_get_decode, pcp_get_decide,
 	  pcp_get_encode },
@@ -248,7 +248,15 @@ size_t pcp_server_update(const struct pcp_server *server, const struct pcp_updat
 		pcp_encode_option(&w, PCP_OPTION_THIRD_PARTY, update->internal6, sizeof(update->internal6));
 	for (i = 0; i < update->filter_count; i++)
 		pcp_encode_filter(&w, &update->filter[i]);
+	if (update->set_size > 1)
+		pcp_encode_port_set(&w, &(struct pcp_port_set){ .size = update->set_size, .first_internal_port = update->set_first });
 	return w.overflow ? 0 : writer_len(&w);
+}
+
+void pcp_server_set_updater(struct pcp_server *server, bool (*update)(void *context, const struct pcp_update *update), void *context)
+{
+	server->update = update;
+	server->update_context = context;
 }
 
 void pcp_server_set_announcer(struct pcp_server *server, struct announcer *announcer)

@@ -86,6 +86,8 @@ size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, 
 /* An unsolicited MAP or PEER response (section 14.2): with THIRD_PARTY if it is another host's mapping, and with its filters. */
 size_t pcp_server_update(const struct pcp_server *server, const struct pcp_update *update, uint32_t now_s, uint8_t *reply,
 			 size_t reply_size);
+/* How to tell a client of a mapping that its request refreshed beside the one in the answer (RFC 7753 section 4.4.1). */
+void pcp_server_set_updater(struct pcp_server *server, bool (*update)(void *context, const struct pcp_update *update), void *context);
 /* Whom to tell that a client refreshed its mapping, so that its Mapping Updates end; borrowed, NULL is fine. */
 void pcp_server_set_announcer(struct pcp_server *server, struct announcer *announcer);
 /* The announcement of NAT-PMP (RFC 6886 section 3.2.1), for those whose external address is external4. */

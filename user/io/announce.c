@@ -207,6 +207,11 @@ bool announce_update(struct announce *announce, const struct pcp_update *update)
 	return true;
 }
 
+static bool update_from_server(void *context, const struct pcp_update *update)
+{
+	return announce_update(context, update);
+}
+
 /* ---- life ---- */
 
 /* Those older than the Epoch of all say nothing any more. */
@@ -250,6 +255,7 @@ struct announce *announce_new(struct ev_loop *loop, struct dataplane *dp, struct
 		return NULL;
 	}
 	pcp_server_set_announcer(server, announce->announcer);
+	pcp_server_set_updater(server, update_from_server, announce);
 	adopt_epochs(announce);
 	return announce;
 }
@@ -260,6 +266,7 @@ void announce_free(struct announce *announce)
 		return;
 	ev_timer_stop(announce->loop, &announce->timer);
 	pcp_server_set_announcer(announce->server, NULL);
+	pcp_server_set_updater(announce->server, NULL, NULL);
 	announcer_free(announce->announcer);
 	free(announce);
 }

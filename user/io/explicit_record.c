@@ -59,6 +59,12 @@ bool explicit_record_from(const struct dataplane *dp, const struct store *store,
 		add_description(dp, key, &w);
 	if (value->filtered)
 		add_filters(dp, key, &w);
+	if (value->set_size > 1) {
+		const uint8_t set[4] = { (uint8_t)(value->set_first >> 8), (uint8_t)value->set_first, (uint8_t)(value->set_size >> 8),
+			(uint8_t)value->set_size };
+
+		store_attribute_encode(&w, EXPLICIT_SET, set, sizeof(set));
+	}
 	if (w.overflow)
 		return false;
 	record.attributes_len = writer_len(&w);
@@ -141,6 +147,25 @@ static int decode_filters(const uint8_t *bytes, size_t len, struct cgn_filter *r
 	return (int)count;
 }
 
+bool explicit_record_set(const struct store_record *record, struct cgn_map_request *request)
+{
+	const uint8_t *bytes;
+	struct reader r, set;
+	size_t len;
+	uint8_t tag;
+
+	reader_init(&r, record->attributes, record->attributes_len);
+	while (store_attribute_next(&r, &tag, &bytes, &len)) {
+		if (tag != EXPLICIT_SET)
+			continue;
+		reader_init(&set, bytes, len);
+		request->set_first = reader_u16(&set);
+		request->set_size = reader_u16(&set);
+		return !set.short_read && !reader_left(&set);
+	}
+	return true;
+}
+
 int explicit_record_filters(const struct store_record *record, struct cgn_filter *ret_filters)
 {
 	const uint8_t *bytes;
@@ -164,8 +189,8 @@ bool explicit_record_apply(const struct store_record *record, const struct datap
 
 	reader_init(&r, record->attributes, record->attributes_len);
 	while (store_attribute_next(&r, &tag, &bytes, &len)) {
-		if (tag == EXPLICIT_FILTERS)
-			continue;
+		if (tag == EXPLICIT_FILTERS || tag == EXPLICIT_SET)
+			continue;	/* granted with it */
 		/* a PEER's place among those of its mapping is not known here; none is described */
 		if (tag != EXPLICIT_DESCRIPTION || record->key.opcode != CGN_MAP ||
 		    !apply_description(record, bytes, len, ops, dataplane))

@@ -10,6 +10,7 @@ struct store;
 
 enum explicit_attribute {	/* tags; their bytes */
 	EXPLICIT_DESCRIPTION = 1,	/* UTF-8 (RFC 7220) */
+	EXPLICIT_SET = 3,		/* first internal port 2 | ports 2 of the set that it is of (RFC 7753) */
 	EXPLICIT_FILTERS = 2,		/* for each: prefix length 1 | remote port 2 | remote address 16 (RFC 6887 section 13.3) */
 };
 
@@ -32,6 +33,8 @@ void explicit_record_request(const struct store_record *record, uint32_t lifetim
 /* The filters that belong to that request, CGN_FILTERS_MAX at most; they are granted with it, so that it is never open to all.
  * Returns how many, or -1: malformed. */
 int explicit_record_filters(const struct store_record *record, struct cgn_filter *ret_filters);
+/* The set that it is of, entered into the request. False: malformed. */
+bool explicit_record_set(const struct store_record *record, struct cgn_map_request *request);
 /* Gives a mapping that was just granted again its other attributes. False: one is unknown, or was refused. */
 bool explicit_record_apply(const struct store_record *record, const struct dataplane_ops *ops, void *dataplane);
 

@@ -80,6 +80,8 @@ static bool restore_one(const struct work *work, const struct store_record *reco
 	explicit_record_request(record, (uint32_t)(record->expires_s - work->now_s), &request);
 	request.filter_count = (__u8)filter_count;
 	request.filter_limit = CGN_FILTERS_MAX;		/* granted before, whatever the configuration says now */
+	if (!explicit_record_set(record, &request))
+		return false;
 	return ask(work, &request, filters) && explicit_record_apply(record, work->ops, work->dataplane);
 }
 
