@@ -8,6 +8,7 @@
 #include "store_internal.h"
 
 #define HUGE_PAGE (2u << 20)
+#define GROUP	32
 
 /* Records by hash, open addressing. An entry says which record: its place in `records` plus 1, 0 = none. */
 struct entry { uint32_t hash, record; };
@@ -58,7 +59,7 @@ static int table_init(struct table *table, size_t size)
 	return 0;
 }
 
-/* Keeps half of it empty, so that searches are short and end. */
+/* Keeps about half of it empty, so that searches are short and end: between groups. */
 static int table_grow(struct table *table)
 {
 	struct table grown;
@@ -113,19 +114,49 @@ static bool key_is_same(const uint8_t *a, const uint8_t *b)
 	return a_len == b_len && !memcmp(a_key, b_key, a_len);
 }
 
-static int image_add(struct store_image *image, const uint8_t *bytes)
+/* Records are entered in groups, so that the processor fetches what they need, each from another place, side by side. */
+struct group {
+	const uint8_t *record[GROUP];
+	uint32_t hash[GROUP];
+	unsigned count;
+};
+
+static void group_add(struct group *group, const struct store_image *image, const uint8_t *bytes)
 {
-	size_t key_len, at, mask;
+	size_t key_len;
 	const uint8_t *key = store_record_key(bytes, &key_len);
 	uint32_t hash = hash_bytes(image->seed, key, key_len);
-	struct entry *entry;
-	int failed = table_grow(&image->keys);
 
-	if (!failed)
-		failed = image_append(image, bytes);
+	__builtin_prefetch(&image->keys.entry[hash & (image->keys.size - 1)], 1);
+	group->record[group->count] = bytes;
+	group->hash[group->count++] = hash;
+}
+
+static void group_prefetch(const struct group *group, const struct store_image *image)
+{
+	const struct entry *entry;
+	unsigned i;
+
+	for (i = 0; i < group->count; i++) {
+		entry = &image->keys.entry[group->hash[i] & (image->keys.size - 1)];
+		if (entry->record)
+			__builtin_prefetch(&image->records[entry->record - 1], 1);
+	}
+	for (i = 0; i < group->count; i++) {
+		entry = &image->keys.entry[group->hash[i] & (image->keys.size - 1)];
+		if (entry->record && entry->hash == group->hash[i] && image->records[entry->record - 1])
+			__builtin_prefetch(image->records[entry->record - 1]);
+	}
+}
+
+static int image_add(struct store_image *image, const uint8_t *bytes, uint32_t hash)
+{
+	size_t at, mask = image->keys.size - 1;
+	struct entry *entry;
+	int failed = image_append(image, bytes);
+
 	if (failed)
 		return failed;
-	mask = image->keys.size - 1;
 	for (at = hash & mask; (entry = &image->keys.entry[at])->record; at = (at + 1) & mask)
 		if (entry->hash == hash && key_is_same(image->records[entry->record - 1], bytes))
 			break;
@@ -137,8 +168,21 @@ static int image_add(struct store_image *image, const uint8_t *bytes)
 	return 0;
 }
 
+static int group_enter(struct group *group, struct store_image *image)
+{
+	int failed = 0;
+	unsigned i;
+
+	group_prefetch(group, image);
+	for (i = 0; i < group->count && !failed; i++)
+		failed = image_add(image, group->record[i], group->hash[i]);
+	group->count = 0;
+	return failed ? failed : table_grow(&image->keys);
+}
+
 static int image_read_chunk(struct store_image *image, const MDB_val *value)
 {
+	struct group group = { .count = 0 };
 	struct store_chunk chunk;
 	struct store_record record;
 	struct reader r;
@@ -150,9 +194,13 @@ static int image_read_chunk(struct store_image *image, const MDB_val *value)
 	reader_init(&r, chunk.records, chunk.len);
 	while (!failed && reader_left(&r)) {
 		bytes = r.pos;
-		failed = store_record_decode(&r, &record) ? image_add(image, bytes) : -EIO;
+		if (!store_record_decode(&r, &record))
+			return -EIO;
+		group_add(&group, image, bytes);
+		if (group.count == GROUP)
+			failed = group_enter(&group, image);
 	}
-	return failed;
+	return failed ? failed : group_enter(&group, image);
 }
 
 static int image_read(struct store_image *image, struct store *store)
