@@ -27,7 +27,7 @@ struct check {
 	const struct cgn_block *blocks;
 	const struct cgn_pool *pools;
 	uint32_t slot_count, block_count, pool_count;
-	struct table mappings, subscribers, explicit_mappings;
+	struct table mappings, subscribers, explicit_mappings, filters;
 	uint32_t (*used)[CGN_PROTOCOLS];	/* by position in `subscribers`: mappings counted */
 	uint32_t *explicit_used;
 	uint32_t *listed;			/* by block: how many subscribers list it */
@@ -321,6 +321,37 @@ static void check_explicit(struct check *check)
 	check->result->explicit_mappings = check->explicit_mappings.count;
 }
 
+/* ---- filters ---- */
+
+static void check_filtered(struct check *check, const struct cgn_internal *internal, const struct cgn_filters *filters)
+{
+	struct cgn_explicit_key key = { .internal = *internal, .opcode = CGN_MAP };
+	long found = table_find(&check->mappings, internal, sizeof(*internal)), part = table_find(&check->explicit_mappings, &key, sizeof(key));
+	const struct cgn_mapping *mapping = found < 0 ? NULL : check->mappings.pairs[found].value;
+
+	if (!mapping || !(mapping->state.flags & CGN_FILTERED))
+		broken(check, "%s: element in `filters`, but %s", internal_text(internal), mapping ? "no flag" : "no mapping");
+	if (part < 0 || !((const struct cgn_explicit *)check->explicit_mappings.pairs[part].value)->filtered)
+		broken(check, "%s: element in `filters`, of which its MAP part knows nothing", internal_text(internal));
+	if (!filters->count || filters->count > CGN_FILTERS_MAX)
+		broken(check, "%s: %u filters", internal_text(internal), filters->count);
+}
+
+static void check_filters(struct check *check)
+{
+	uint32_t i;
+
+	for (i = 0; i < check->filters.count; i++)
+		check_filtered(check, check->filters.pairs[i].key, check->filters.pairs[i].value);
+	for (i = 0; i < check->mappings.count; i++) {
+		const struct cgn_mapping *mapping = check->mappings.pairs[i].value;
+
+		if (mapping->state.flags & CGN_FILTERED &&
+		    table_find(&check->filters, check->mappings.pairs[i].key, sizeof(struct cgn_internal)) < 0)
+			broken(check, "%s: filtered, but no element in `filters`", internal_text(check->mappings.pairs[i].key));
+	}
+}
+
 /* ---- subscribers ---- */
 
 static void check_list(struct check *check, const struct cgn_subscriber_key *key, const struct cgn_subscriber *subscriber)
@@ -423,7 +454,8 @@ static bool read_tables(struct check *check)
 	    !table_read(&check->subscribers, dataplane_map_fd(check->dp, DP_SUBSCRIBERS), sizeof(struct cgn_subscriber_key),
 			sizeof(struct cgn_subscriber)) ||
 	    !table_read(&check->explicit_mappings, dataplane_map_fd(check->dp, DP_EXPLICIT), sizeof(struct cgn_explicit_key),
-			sizeof(struct cgn_explicit)))
+			sizeof(struct cgn_explicit)) ||
+	    !table_read(&check->filters, dataplane_map_fd(check->dp, DP_FILTERS), sizeof(struct cgn_internal), sizeof(struct cgn_filters)))
 		return false;
 	check->used = calloc(check->subscribers.count + 1, sizeof(*check->used));
 	check->explicit_used = calloc(check->subscribers.count + 1, sizeof(*check->explicit_used));
@@ -480,6 +512,7 @@ bool invariants_check(struct dataplane *dp, FILE *out, struct invariants *ret_in
 		check_mappings(&check);
 		check_slots(&check);
 		check_explicit(&check);
+		check_filters(&check);
 		check_subscribers(&check);
 		check_pools(&check);
 		check_cache(&check);
@@ -491,6 +524,7 @@ bool invariants_check(struct dataplane *dp, FILE *out, struct invariants *ret_in
 	table_done(&check.mappings);
 	table_done(&check.subscribers);
 	table_done(&check.explicit_mappings);
+	table_done(&check.filters);
 	free(check.used);
 	free(check.explicit_used);
 	free(check.listed);

@@ -5,7 +5,8 @@
  * - a block is taken exactly while its owner has it in its list, once, and pools count theirs;
  * - subscribers count their mappings and explicit mappings, and who has a mapping has the block that it is in;
  * - an entry of the cache stands for a mapping, with its external endpoint;
- * - each MAP, PEER and STATIC flag has its element in `explicit`, and each element its flag. */
+ * - each MAP, PEER and STATIC flag has its element in `explicit`, and each element its flag;
+ * - each filtered mapping has its element in `filters`, and each element its flag, on the mapping and on its MAP part. */
 #ifndef CGN_TEST_INVARIANTS_H
 #define CGN_TEST_INVARIANTS_H
 #include <stdbool.h>
