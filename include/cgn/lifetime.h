@@ -26,13 +26,11 @@ static __always_inline int mapping_is_established(const struct cgn_mapping *mapp
 /* How long the mapping lives without an outbound packet (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2). */
 static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
-	__u32 lag_s = settings->cache_s;	/* its last packet may have come so long after its stamp */
-
 	if (mapping->external.protocol == IPPROTO_UDP)
-		return settings->udp_s + lag_s;
+		return settings->udp_s;
 	if (mapping->external.protocol == IPPROTO_ICMP)
-		return settings->icmp_s + lag_s;
-	return (mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s) + lag_s;
+		return settings->icmp_s;
+	return mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s;
 }
 
 /* The end of the explicit lifetime, else of the idle time. */
@@ -43,18 +41,19 @@ static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *setti
 	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping);
 }
 
-/* The first second in which it is idle for all of the idle time: its last packet came somewhere inside the second of its stamp. */
+/* The first second in which it is idle for all of the idle time: its last packet came somewhere inside the second of its stamp, or
+ * up to cache_s after that. */
 static __always_inline __u32 mapping_idle_over_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
-	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping) + 1;
+	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping) + settings->cache_s + 1;
 }
 
 /* The first second in which the reaper may end it: a second after the deadline, which was reckoned from inside a second. */
 static __always_inline __u32 mapping_reap_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
-	__u32 deadline_s = mapping_deadline_s(settings, mapping);
-
-	return deadline_s == CGN_FOREVER ? CGN_FOREVER : deadline_s + 1;
+	if (!(mapping->state.flags & CGN_EXPLICIT))
+		return mapping_idle_over_s(settings, mapping);
+	return mapping->expires_s == CGN_FOREVER ? CGN_FOREVER : mapping->expires_s + 1;
 }
 
 #endif

@@ -18,6 +18,7 @@ at=198.51.100.1:5399
 start_server()
 {
 	[[ -z ${server:-} ]] || finish "$server"
+	: > "$scratch/server.out"	# what the one before said is no sign of this one
 	background cgn "$scratch/server.out" /usr/bin/python3 "$lib/pcp_server.py" "$at" "$@"
 	server=$job
 	wait_for says "$scratch/server.out" ready
