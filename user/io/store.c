@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 #include "store_internal.h"
@@ -292,6 +293,17 @@ static int commit_once(struct store *store, uint64_t *ret_next, bool *ret_trimme
 	return failed;
 }
 
+/* LMDB calls a write that a full disk cut short an I/O error. */
+static int name_failure(const struct store *store, int failed)
+{
+	struct statvfs disk;
+	uint64_t wanted = store->pending_len * 2 + PREALLOCATE_PAGES * 4096;
+
+	if (failed == EIO && !statvfs(store->path, &disk) && (uint64_t)disk.f_bavail * disk.f_frsize < wanted)
+		return -ENOSPC;
+	return store_error(failed);
+}
+
 static int commit(struct store *store)
 {
 	struct store_clocks clocks;
@@ -304,7 +316,7 @@ static int commit(struct store *store)
 		failed = commit_once(store, &next, &trimmed);
 	if (failed) {
 		store->stats.failures++;
-		return store_error(failed);
+		return name_failure(store, failed);
 	}
 	clocks = store_read_clocks(store);
 	store->marked_ms = clocks.wall_ms - clocks.boot_ms;
