@@ -156,6 +156,24 @@ __noinline int control_answer_static(struct cgn_map_request *request)
 	return CGN_OK;
 }
 
+/* RFC 6887 section 10: who has a static mapping gets his others at the same external address, if he is not paired already. */
+static __always_inline void static_count(const struct cgn_internal *internal, const struct cgn_external *external, __u32 more)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_subscriber *subscriber;
+	struct cgn_subscriber_key key;
+	int address, status;
+
+	subscriber_from_internal(&key, internal);
+	subscriber = subscriber_get(&key, &status);
+	if (!subscriber || !settings)
+		return;
+	__sync_fetch_and_add(&subscriber->statics, more);
+	address = address_index(settings, bpf_ntohl(load_u32(external->addr4)));
+	if (more == 1 && address >= 0)
+		subscriber_pair(subscriber, (__u32)address);
+}
+
 /* Creation: quota, then nonce and expiry, then the mapping; taken back in reverse if no port is to be had. */
 static __always_inline int control_add(struct cgn_map_request *request, struct cgn_explicit_key *key)
 {
@@ -182,6 +200,8 @@ static __always_inline int control_add(struct cgn_map_request *request, struct c
 	}
 	if (status != CGN_OK && request->origin != CGN_STATIC)
 		explicit_dismiss(&request->internal);
+	if (status == CGN_OK && request->origin == CGN_STATIC)
+		static_count(&request->internal, &request->external, 1);
 	request->created = status == CGN_OK;
 	return status;
 }
@@ -253,8 +273,10 @@ __noinline int control_delete_request(struct cgn_map_request *request)
 	if (status != CGN_OK)
 		return status;
 	explicit_forget_ended(&seen, &sum);
-	if (request->origin == CGN_STATIC)
+	if (request->origin == CGN_STATIC) {
 		explicit_forget(&key);
+		static_count(&request->internal, &request->external, -1u);
+	}
 	request->lifetime_s = sum.remaining_s;
 	return CGN_OK;
 }
@@ -380,7 +402,7 @@ static __always_inline void subscriber_retire(struct cgn_release_request *reques
 	struct cgn_subscriber *subscriber = map_subscriber(&request->subscriber);
 	__u32 now_s = clock_now_s(), state;
 
-	if (!subscriber || subscriber_has_blocks(subscriber))
+	if (!subscriber || subscriber_has_blocks(subscriber) || subscriber->statics)
 		return;
 	state = cgn_read_once(subscriber->state);
 	if (state == CGN_SUBSCRIBER_LIVE) {

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 7	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 8	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -164,8 +164,10 @@ struct cgn_subscriber {
 	__u32 refused_pool;	/* packets and requests that found no free port */
 	__u32 created_s;
 	__u32 reserve;		/* ports per protocol kept for explicit mappings */
+	__u32 statics;		/* the operator's mappings of this host: they pair it, and keep the entry */
+	__u32 reserved;
 };
-CGN_ASSERT_SIZE(struct cgn_subscriber, 184);
+CGN_ASSERT_SIZE(struct cgn_subscriber, 192);
 
 enum cgn_block_state {
 	CGN_BLOCK_FREE,

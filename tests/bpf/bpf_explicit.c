@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The explicit parts of mappings in the kernel: MAP and PEER beside each other and beside traffic, each ending at its own time, with
  * every place in quota, bitmap and table given back (RFC 6887 sections 11.3, 12.3, 15). */
+#include <stdio.h>
 #include "requests.h"
 
 /* ---- PEER ---- */
@@ -247,6 +248,49 @@ static void test_forbidden_ports(void **state)
 	assert_int_equal(port - 1 + made, 128 - 2);
 }
 
+/* RFC 6887 section 10: whoever has a static mapping gets his others at its address; the operator's block and his are two. */
+static void test_static_pairs(void **state)
+{
+	struct cgn_release_request release = {};
+	struct cgn_map_request request;
+	char host[INET_ADDRSTRLEN];
+	unsigned n;
+
+	(void)state;
+	for (n = 2; n < 14; n++) {
+		snprintf(host, sizeof(host), "198.51.100.%u", n);
+		request = question(CGN_STATIC, 7000, 0);
+		request.internal = plane_internal(UDP, host, 7000);
+		request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, n & 1 }, .port = (uint16_t)(1500 + n) };
+		assert_int_equal(ask(dataplane_map, request).status, CGN_OK);
+		assert_int_equal(ask(dataplane_map, request).status, CGN_OK);	/* as at every start */
+		request = question(CGN_MAP, 1000, 60);
+		request.internal = plane_internal(UDP, host, 1000);
+		request = ask(dataplane_map, request);
+		assert_int_equal(request.status, CGN_OK);
+		assert_int_equal(request.external.addr4[3], n & 1);
+	}
+	assert_int_equal(subscriber().statics, 1);
+	request = question(CGN_STATIC, 7000, 0);	/* its external port is somebody's; its internal endpoint is mapped otherwise */
+	request.internal = plane_internal(UDP, HOST, 7001);
+	request.suggested = (struct cgn_external){ .addr4 = { 192, 0, 2, 1 }, .port = 1503 };
+	assert_int_equal(ask(dataplane_map, request).status, CGN_CANNOT_PROVIDE);
+	request.internal.port = 7000;
+	request.suggested.port = 1600;
+	assert_int_equal(ask(dataplane_map, request).status, CGN_CANNOT_PROVIDE);
+	assert_int_equal(subscriber().statics, 1);
+	/* it keeps the entry, and no longer */
+	assert_int_equal(delete(1000).status, CGN_OK);
+	release.subscriber = plane_subscriber(HOST);
+	assert_int_equal(dataplane_release(plane.dp, &release), 0);
+	assert_int_equal(release.released, 1);
+	assert_int_equal(subscriber().state, CGN_SUBSCRIBER_LIVE);
+	assert_int_equal(ask(dataplane_delete, question(CGN_STATIC, 7000, 0)).status, CGN_OK);
+	assert_int_equal(subscriber().statics, 0);
+	assert_int_equal(dataplane_release(plane.dp, &release), 0);
+	assert_int_equal(subscriber().state, CGN_SUBSCRIBER_IDLE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, requests_up, requests_down)
 
 static int tests(void)
@@ -255,6 +299,7 @@ static int tests(void)
 		TEST(test_peer_makes_a_mapping), TEST(test_peer_query), TEST(test_peer_joins_traffic), TEST(test_peer_suggestion),
 		TEST(test_peer_nonce), TEST(test_peers_of_one_mapping), TEST(test_parts_end_one_by_one),
 		TEST(test_peer_reverts_to_traffic), TEST(test_delete_beside_peer), TEST(test_reclaim), TEST(test_forbidden_ports),
+		TEST(test_static_pairs),
 	};
 
 	return cmocka_run_group_tests(all, NULL, NULL);
