@@ -2,6 +2,7 @@
 """A PCP client that knows RFC 6887's figures and nothing of ours: one request, one line with the fields of the answer.
 
   pcp.py map PROTOCOL PORT [external=A:P] [lifetime=S] [nonce=HEX] [prefer-failure] [description=TEXT] [third-party=A]     RFC 6887 section 11
+             [filter=NET/LENGTH:PORT,…] [port-set=COUNT]     sections 13.3; RFC 7753
   pcp.py announce                                                                      section 14.1
   pcp.py natpmp                                                                        RFC 6886 section 3.2: external address
   pcp.py listen [seconds=N]      waits for one multicast ANNOUNCE on 224.0.0.1:5350
@@ -48,6 +49,12 @@ def map_request(client, protocol, port, options):
         request += struct.pack("!BxH", 128, len(text)) + text + b"\0" * (-len(text) % 4)
     if "third-party" in options:
         request += struct.pack("!BxH", 1, 16) + mapped(options["third-party"])
+    for each in filter(None, options.get("filter", "").split(",")):
+        prefix, remote_port = each.rsplit(":", 1)
+        network, length = prefix.split("/")
+        request += struct.pack("!BxHxBH", 3, 20, 96 + int(length) if int(length) else 0, int(remote_port)) + mapped(network)
+    if "port-set" in options:
+        request += struct.pack("!BxHHHBxxx", 130, 5, int(options["port-set"]), int(port), 0)
     return request
 
 
@@ -71,6 +78,8 @@ def describe(answer):
             code, length = struct.unpack("!BxH", answer[at:at + 4])
             if code == 128 and result == 0:
                 fields.append("description=" + answer[at + 4:at + 4 + length].decode())
+            if code == 130 and result == 0:
+                fields.append("set={}+{}".format(*reversed(struct.unpack("!HH", answer[at + 4:at + 8]))))
             at += 4 + (length + 3) // 4 * 4
     return " ".join(fields)
 
