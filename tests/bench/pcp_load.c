@@ -344,7 +344,11 @@ static bool answer_take(struct load *load, struct progress *progress, struct rea
 		return bench_fail("what came is no PCP answer");
 	if (header.result != PCP_SUCCESS)
 		return bench_fail("a request was answered %s", pcp_result_name(header.result));
-	if (header.opcode != operations[operation].opcode || !epoch_is_continuous(load, header.epoch_s))
+	if (!epoch_is_continuous(load, header.epoch_s))
+		return bench_fail("the Epoch is not that of the answers before");
+	if (header.opcode == PCP_ANNOUNCE && operation != LOAD_ANNOUNCE)
+		return true;	/* a new server tells the clients it knows, asked or not */
+	if (header.opcode != operations[operation].opcode)
 		return bench_fail("an answer to something else");
 	if (!body_decode(r, header.opcode, address, &map, &number) || number >= load->mappings_max)
 		return bench_fail("an answer with another nonce, protocol, port or remote peer than was asked for");
