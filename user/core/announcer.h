@@ -8,6 +8,7 @@
 #define CGN_ANNOUNCER_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "cgn/limits.h"
 #include "pcp_codec.h"
 
 #define ANNOUNCER_MULTICASTS	10	/* section 14.1.3 allows no more */
@@ -16,7 +17,7 @@
 #define ANNOUNCER_PER_SECOND	2000	/* clients */
 #define ANNOUNCER_UPDATES_MAX	16384	/* under way at once */
 #define ANNOUNCER_UPDATE_SENDS	3	/* section 14.2 */
-#define ANNOUNCER_FILTERS_MAX	16
+#define ANNOUNCER_FILTERS_MAX	CGN_FILTERS_MAX
 #define ANNOUNCER_NEVER		UINT64_MAX
 
 struct announcer;	/* opaque */
