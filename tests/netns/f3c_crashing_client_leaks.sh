@@ -21,6 +21,7 @@ leak()
 fifth() { pcp map udp 6999 lifetime=600 nonce=ffffffffffffffffffffffff; }
 granted() { [[ $(fifth) =~ result=0\  ]]; }
 stale() { ctl -j show mappings --stale=1 --subscriber 198.51.100.2 | wc -l; }
+none_left() { [[ -z $(ctl -j show mappings --subscriber 198.51.100.2 --origin map) ]]; }
 all_stale() { [[ $(stale) == 4 ]]; }
 
 expect_match "$(pcp map udp 6000 lifetime=3600 nonce=0102030405060708090a0b0c source=198.51.100.3)" 'result=0 ' "a neighbour"
@@ -29,6 +30,7 @@ expect_match "$(fifth)" 'result=10 ' "the fifth is over its quota: USER_EX_QUOTA
 WAIT_S=40 wait_for granted
 note "with short lifetimes the quota is free again by itself"
 expect_match "$(pcp map udp 6999 lifetime=0 nonce=ffffffffffffffffffffffff)" 'result=0 ' "deleted"
+WAIT_S=40 wait_for none_left	# the first that ended made room for one only
 
 leak 6200 3600
 expect_match "$(fifth)" 'result=10 ' "with long ones it stays full"
