@@ -326,6 +326,8 @@ static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscri
 	status = mapping_claim_any(new);
 	if (status == CGN_EXHAUSTED) {
 		grown = subscriber_add_block(key, wish);
+		if (grown == CGN_BUSY)	/* another CPU has just paired the subscriber, whose block may not stand yet: a further one there */
+			grown = subscriber_add_block(key, wish);
 		/* also when there was no further block: a loser of a race may have given a bit back meanwhile */
 		status = mapping_claim_any(new);
 		if (status == CGN_EXHAUSTED && grown != CGN_OK)
