@@ -124,7 +124,7 @@ def fill(count, server, options):
         sockets.append(udp)
     succeeded = 0
     results = {}
-    window = 64
+    window = 16     # of each: what all send at once has to fit into the server's buffer
     for first in range(0, count, len(sockets) * window):
         asked = []
         for number in range(first, min(first + len(sockets) * window, count)):
@@ -134,7 +134,10 @@ def fill(count, server, options):
             sockets[which].send(map_request(addresses[which], "udp", port, dict(options, nonce=nonce)))
             asked.append(which)
         for which in asked:
-            result = sockets[which].recv(65536)[3]
+            answer = sockets[which].recv(65536)
+            while answer[1] != 0x81:        # a new server announces itself to the clients it knows
+                answer = sockets[which].recv(65536)
+            result = answer[3]
             results[result] = results.get(result, 0) + 1
             succeeded += result == 0
     return "succeeded={} results={}".format(succeeded, results)
