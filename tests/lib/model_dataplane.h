@@ -352,6 +352,28 @@ static inline bool model_details(void *dataplane, const struct cgn_listed *liste
 	return true;
 }
 
+static inline bool model_description(void *dataplane, const struct cgn_listed *listed, struct cgn_description *ret_description)
+{
+	struct model_mapping *mapping = model_find(dataplane, &listed->internal);
+
+	if (!mapping || !mapping->description.length)
+		return false;
+	*ret_description = mapping->description;
+	return true;
+}
+
+static inline bool model_filters(void *dataplane, const struct cgn_listed *listed, struct cgn_filters *ret_filters)
+{
+	struct model_mapping *mapping = model_find(dataplane, &listed->internal);
+
+	if (!mapping || !mapping->filter_count)
+		return false;
+	memset(ret_filters, 0, sizeof(*ret_filters));
+	ret_filters->count = mapping->filter_count;
+	memcpy(ret_filters->filter, mapping->filter, sizeof(mapping->filter));
+	return true;
+}
+
 static inline int model_describe(void *dataplane, struct cgn_describe_request *request)
 {
 	struct model *model = dataplane;
@@ -643,6 +665,7 @@ static inline int model_peer(void *dataplane, struct cgn_map_request *request)
 static const struct dataplane_ops model_ops = {
 	.map = model_map, .map_filtered = model_map_filtered, .set = model_set, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
 	.list_internals = model_list_internals, .list = model_list, .details = model_details,
+	.description = model_description, .filters = model_filters,
 };
 
 #endif

@@ -26,6 +26,8 @@ done
 expect_match "$(asked 6001 "$(printf '%024x' 6001)" 7200)" "result=0 lifetime=7200 .*external=${external[6001]}" \
 	"what is wanted is renewed where it was"
 expect_equal "$(probe peer udp 203.0.113.9:7000 "${external[6001]}")" 203.0.113.9:7000 "and packets come in"
+expect_exit 0 "it is given a name and a filter" pcpc map udp 6001 --nonce "$(printf '%024x' 6001)" --description camera --filter 203.0.113.0/24:7000
+expect_match "$(pcpc -j get --options all | grep 100.2:6001)" '"203.0.113.0/24:7000".*"camera"|"camera".*"203.0.113.0/24:7000"' "which GET shows too"
 expect_exit 0 "what no socket uses is deleted" pcpc delete --stale
 expect_equal "$(pcpc -j get | grep -c '"internal"')" 1 "one is left"
 expect_match "$(asked 6005 "$(printf '%024x' 99)")" 'result=0 ' "the quota is free"

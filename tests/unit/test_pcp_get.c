@@ -10,6 +10,8 @@ struct entry {
 	struct cgn_listed listed;
 	struct cgn_explicit details;
 	bool is_gone;		/* listed, but ended when looked at */
+	const char *text;	/* NULL: no description */
+	unsigned filters;	/* so many: 203.0.113.n/32, port 1000 + n */
 };
 
 struct table { struct entry entries[TABLE_MAX]; size_t count; unsigned asked; };
@@ -39,6 +41,41 @@ static bool table_details(void *dataplane, const struct cgn_listed *listed, stru
 	return false;
 }
 
+static const struct entry *entry_of(const struct table *table, const struct cgn_listed *listed)
+{
+	size_t i;
+
+	for (i = 0; i < table->count; i++)
+		if (!memcmp(&table->entries[i].listed, listed, sizeof(*listed)))
+			return &table->entries[i];
+	return NULL;
+}
+
+static bool table_description(void *dataplane, const struct cgn_listed *listed, struct cgn_description *ret_description)
+{
+	const struct entry *entry = entry_of(dataplane, listed);
+
+	if (!entry || !entry->text)
+		return false;
+	ret_description->length = (uint16_t)strlen(entry->text);
+	memcpy(ret_description->text, entry->text, ret_description->length);
+	return true;
+}
+
+static bool table_filters(void *dataplane, const struct cgn_listed *listed, struct cgn_filters *ret_filters)
+{
+	const struct entry *entry = entry_of(dataplane, listed);
+	uint8_t n;
+
+	if (!entry || !entry->filters)
+		return false;
+	ret_filters->count = entry->filters;
+	for (n = 0; n < entry->filters; n++)
+		ret_filters->filter[n] = (struct cgn_filter){ .prefix_length = 128, .remote_port = (uint16_t)(1000 + n),
+			.remote6 = { [10] = 0xff, 0xff, 203, 0, 113, n } };
+	return true;
+}
+
 static int refuse(void *dataplane, struct cgn_map_request *request)
 {
 	(void)dataplane;
@@ -47,7 +84,8 @@ static int refuse(void *dataplane, struct cgn_map_request *request)
 	return -1;
 }
 
-static const struct dataplane_ops table_ops = { .map = refuse, .delete = refuse, .list = table_list, .details = table_details };
+static const struct dataplane_ops table_ops = { .map = refuse, .delete = refuse, .list = table_list, .details = table_details,
+	.description = table_description, .filters = table_filters };
 
 struct get_fixture {
 	struct pcp_server *server;
@@ -433,7 +471,7 @@ static void test_filters(void **state)
 	}
 }
 
-/* T11, as far as this data plane has options: THIRD_PARTY where somebody else asked. */
+/* T11: THIRD_PARTY where somebody else asked; twice, unknown, padding, 40 codes. */
 static void test_embedded_options(void **state)
 {
 	static const uint8_t codes[] = { 0, 1, 1, 128, 200, 0 };
@@ -464,6 +502,88 @@ static void test_embedded_options(void **state)
 	ask(f);
 	expect_success(f, 12);
 	assert_int_equal(f->reply_len, 64 + 12 * 80);
+}
+
+static void ask_options(struct get_fixture *f, const uint8_t *codes, size_t count)
+{
+	begin_request(f, any_filter);
+	put_next(f, false, NULL, codes, count);
+	ask(f);
+}
+
+/* The bytes embedded in the n-th NEXT. */
+static void expect_embedded(const struct get_fixture *f, unsigned n, const void *bytes, size_t len)
+{
+	const uint8_t *next = next_at(f, n);
+
+	assert_non_null(next);
+	assert_int_equal(u16_at(next - 2), 56 + len);
+	assert_memory_equal(next + 56, bytes, len);
+}
+
+#define CAMERA_OPTION		128, 0, 0, 6, 'c', 'a', 'm', 'e', 'r', 'a', 0, 0
+#define NTH_FILTER(n)	3, 0, 0, 20, 0, 128, (1000 + (n)) >> 8, (1000 + (n)) & 255, \
+				0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, (n)
+
+/* T11: what was listed and what the mapping has, every filter of it, and nothing else. */
+static void test_embedded_attributes(void **state)
+{
+	static const uint8_t filter = 3, description = 128, both[] = { 3, 128 }, turned[] = { 0, 128, 128, 3, 0, 77 };
+	static const uint8_t camera[] = { CAMERA_OPTION }, filters[] = { NTH_FILTER(0), NTH_FILTER(1) },
+		filters_camera[] = { NTH_FILTER(0), NTH_FILTER(1), CAMERA_OPTION },
+		camera_filters[] = { CAMERA_OPTION, NTH_FILTER(0), NTH_FILTER(1) };
+	struct get_fixture *f = *state;
+	struct entry *entry = add(f, UDP, 7000, 20000, 100);
+
+	entry->text = "camera";
+	entry->filters = 2;
+	add(f, UDP, 7001, 20001, 100);
+	ask_options(f, &filter, 1);
+	expect_success(f, 2);
+	expect_embedded(f, 0, filters, sizeof(filters));
+	expect_embedded(f, 1, "", 0);
+	ask_options(f, &description, 1);
+	expect_embedded(f, 0, camera, sizeof(camera));
+	ask_options(f, both, 2);
+	expect_embedded(f, 0, filters_camera, sizeof(filters_camera));
+	ask_options(f, turned, sizeof(turned));
+	expect_embedded(f, 0, camera_filters, sizeof(camera_filters));
+	get(f, any_filter, false, NULL);	/* nothing that was not asked for */
+	expect_embedded(f, 0, "", 0);
+}
+
+/* T11, 6.4.9: filters that fill a message, and a walk that goes on all the same: two mappings a page, without what has no room. */
+static void test_embedded_too_much(void **state)
+{
+	static const uint8_t codes[] = { 3, 128 };
+	struct get_fixture *f = *state;
+	uint8_t locator[56];
+	char text[255];
+	unsigned i, pages;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (i = 0; i < 5; i++) {
+		struct entry *entry = add(f, UDP, (uint16_t)(7000 + i), (uint16_t)(20000 + i), 100);
+
+		entry->filters = CGN_FILTERS_MAX;
+		entry->text = text;
+	}
+	ask_options(f, codes, 1);
+	expect_success(f, 2);
+	assert_int_equal(u16_at(next_at(f, 0) - 2), 56 + 32 * 24);	/* the first has all of its filters */
+	assert_true(u16_at(next_at(f, 1) - 2) >= 56);
+	ask_options(f, codes, 2);
+	for (pages = 1; !next_at(f, 1)[15]; pages++) {
+		assert_true(pages < 10);
+		memcpy(locator, next_at(f, 1), sizeof(locator));
+		begin_request(f, any_filter);
+		put_next(f, false, locator, codes, 2);
+		ask(f);
+		assert_memory_equal(next_at(f, 0) + 52, locator + 52, 4);	/* the seam: the locator is inclusive */
+	}
+	assert_int_equal(pages, 4);
+	assert_int_equal(u16_at(next_at(f, 1) + 54), 20004);
 }
 
 /* T13 */
@@ -604,6 +724,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_renewal_keeps_the_order, up, down),
 		cmocka_unit_test_setup_teardown(test_filters, up, down),
 		cmocka_unit_test_setup_teardown(test_embedded_options, up, down),
+		cmocka_unit_test_setup_teardown(test_embedded_attributes, up, down),
+		cmocka_unit_test_setup_teardown(test_embedded_too_much, up, down),
 		cmocka_unit_test_setup_teardown(test_others_are_not_seen, up, down),
 		cmocka_unit_test_setup_teardown(test_third_party, up, down),
 		cmocka_unit_test_setup_teardown(test_nonces, up, down),

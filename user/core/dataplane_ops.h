@@ -34,6 +34,9 @@ struct dataplane_ops {
 	int (*list)(void *dataplane, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max);
 	/* Nonce, client and expiry of a listed one; false: it has ended since. */
 	bool (*details)(void *dataplane, const struct cgn_listed *listed, struct cgn_explicit *ret_details);
+	/* The text of a listed one (RFC 7220), and its filters. False: it has none. */
+	bool (*description)(void *dataplane, const struct cgn_listed *listed, struct cgn_description *ret_description);
+	bool (*filters)(void *dataplane, const struct cgn_listed *listed, struct cgn_filters *ret_filters);
 	/* Sets or removes the text of an explicit mapping that exists (RFC 7220). */
 	int (*describe)(void *dataplane, struct cgn_describe_request *request);
 	/* The external address that a subscriber's mappings have, or will have. */

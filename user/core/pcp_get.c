@@ -110,21 +110,76 @@ static bool describe(const struct pcp_server *server, const struct cgn_listed *l
 	return true;
 }
 
-/* The n-th option of a code that the mapping has, as it would stand in a request for it. False: it has no such. */
-static bool option_of(const struct pcp_next *next, const struct cgn_explicit *details, uint8_t code, unsigned n, struct writer *w)
+/* What options are made of: read when the first of them is asked for. */
+struct attributes {
+	const struct pcp_server *server;
+	const struct cgn_listed *listed;
+	const struct cgn_explicit *details;
+	const struct pcp_next *next;
+	bool has_read_filters;
+	struct cgn_filters filters;
+};
+
+static bool encode_third_party(struct attributes *attributes, unsigned n, struct writer *w)
 {
-	if (code != PCP_OPTION_THIRD_PARTY || n || !memcmp(details->client6, next->internal6, sizeof(next->internal6)))
+	const uint8_t *internal6 = attributes->next->internal6;
+
+	if (n || !memcmp(attributes->details->client6, internal6, 16))
 		return false;
-	pcp_encode_option(w, code, next->internal6, sizeof(next->internal6));
+	pcp_encode_third_party(w, internal6);
 	return true;
+}
+
+static bool encode_description(struct attributes *attributes, unsigned n, struct writer *w)
+{
+	const struct pcp_server *server = attributes->server;
+	struct cgn_description description;
+
+	if (n || !server->ops->description(server->dataplane, attributes->listed, &description) || description.length > CGN_DESCRIPTION_MAX)
+		return false;
+	pcp_encode_description(w, (const char *)description.text, description.length);
+	return true;
+}
+
+static bool encode_filter(struct attributes *attributes, unsigned n, struct writer *w)
+{
+	const struct pcp_server *server = attributes->server;
+	const struct cgn_filter *filter = &attributes->filters.filter[n];
+	struct pcp_filter encoded;
+
+	if (!attributes->has_read_filters && !server->ops->filters(server->dataplane, attributes->listed, &attributes->filters))
+		attributes->filters.count = 0;
+	attributes->has_read_filters = true;
+	if (n >= attributes->filters.count || n >= CGN_FILTERS_MAX)
+		return false;
+	encoded = (struct pcp_filter){ .prefix_length = filter->prefix_length, .remote_port = filter->remote_port };
+	memcpy(encoded.remote6, filter->remote6, sizeof(encoded.remote6));
+	pcp_encode_filter(w, &encoded);
+	return true;
+}
+
+static const struct { uint8_t code; bool (*encode)(struct attributes *attributes, unsigned n, struct writer *w); } embeddable[] = {
+	{ PCP_OPTION_THIRD_PARTY, encode_third_party },
+	{ PCP_OPTION_FILTER, encode_filter },
+	{ PCP_OPTION_DESCRIPTION, encode_description },
+};
+
+/* The n-th option of a code that the mapping has, as it would stand in a request for it. False: it has no such. */
+static bool option_of(struct attributes *attributes, uint8_t code, unsigned n, struct writer *w)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(embeddable) / sizeof(*embeddable); i++)
+		if (embeddable[i].code == code)
+			return embeddable[i].encode(attributes, n, w);
+	return false;
 }
 
 #define EMBEDDED_MAX 64
 
 struct embedded { uint8_t bytes[PCP_MESSAGE_MAX]; size_t start[EMBEDDED_MAX + 1]; unsigned count; };
 
-static void embed_all(const struct pcp_request *request, const struct pcp_next *next, const struct cgn_explicit *details,
-		      struct embedded *all)
+static void embed_all(const struct pcp_request *request, struct attributes *attributes, struct embedded *all)
 {
 	const uint8_t *codes = request->next.options;
 	struct writer w;
@@ -136,7 +191,7 @@ static void embed_all(const struct pcp_request *request, const struct pcp_next *
 	for (i = 0; i < request->next.options_len; i++) {
 		if (!codes[i] || memchr(codes, codes[i], i))
 			continue;	/* padding; or said twice */
-		for (n = 0; all->count < EMBEDDED_MAX && option_of(next, details, codes[i], n, &w) && !w.overflow; n++)
+		for (n = 0; all->count < EMBEDDED_MAX && option_of(attributes, codes[i], n, &w) && !w.overflow; n++)
 			all->start[++all->count] = writer_len(&w);
 	}
 }
@@ -158,12 +213,12 @@ static void drop_largest(struct embedded *all)
 
 /* What the client asked to see of a mapping, in at most `room` bytes. False: it does not fit, and `may_drop` does not allow to leave
  * the largest out. */
-static bool embed(const struct pcp_request *request, const struct cgn_explicit *details, size_t room, bool may_drop,
-		  struct pcp_page *page, struct pcp_next *next)
+static bool embed(const struct pcp_request *request, struct attributes *attributes, size_t room, bool may_drop, struct pcp_page *page,
+		  struct pcp_next *next)
 {
 	struct embedded all;
 
-	embed_all(request, next, details, &all);
+	embed_all(request, attributes, &all);
 	while (may_drop && all.count && all.start[all.count] > room)
 		drop_largest(&all);
 	if (all.start[all.count] > room)
@@ -185,6 +240,7 @@ static void fill_page(const struct pcp_server *server, const struct pcp_request 
 {
 	size_t spare = most > 1 ? NEXT_ROOM : 0, i;	/* kept for the second */
 	struct cgn_explicit details;
+	struct attributes attributes;
 	bool has_more = false;
 	struct pcp_next next;
 
@@ -192,8 +248,9 @@ static void fill_page(const struct pcp_server *server, const struct pcp_request 
 	for (i = 0; i < count && !has_more; i++) {
 		if (!describe(server, &listed[i], request->now_s, &details, &next))
 			continue;
+		attributes = (struct attributes){ .server = server, .listed = &listed[i], .details = &details, .next = &next };
 		has_more = page->count == most || room < NEXT_ROOM + spare ||
-			   !embed(request, &details, room - NEXT_ROOM - spare, page->count < 2, page, &next);
+			   !embed(request, &attributes, room - NEXT_ROOM - spare, page->count < 2, page, &next);
 		if (has_more)
 			break;
 		room -= NEXT_ROOM + next.options_len;

@@ -85,6 +85,8 @@ bool dataplane_read_stats(const struct dataplane *dp, struct cgn_count ret_count
 /* For the PCP server: see dataplane_ops.h. */
 int dataplane_list_explicit(void *dp, const struct cgn_subscriber_key *subscriber, struct cgn_listed *ret_listed, size_t max);
 bool dataplane_explicit_details(void *dp, const struct cgn_listed *listed, struct cgn_explicit *ret_details);
+bool dataplane_listed_description(void *dp, const struct cgn_listed *listed, struct cgn_description *ret_description);
+bool dataplane_listed_filters(void *dp, const struct cgn_listed *listed, struct cgn_filters *ret_filters);
 
 /* The control programs. Return 0 or -errno; what came of it stands in the request. */
 int dataplane_map(void *dp, struct cgn_map_request *request);

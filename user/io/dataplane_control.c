@@ -172,4 +172,5 @@ static int list_internals(void *dp, const struct cgn_subscriber_key *subscriber,
 const struct dataplane_ops dataplane_bpf_ops = {
 	.map = dataplane_map, .map_filtered = dataplane_map_filtered, .set = dataplane_set, .peer = dataplane_peer, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair,
 	.find = find, .list_internals = list_internals, .list = dataplane_list_explicit, .details = dataplane_explicit_details,
+	.description = dataplane_listed_description, .filters = dataplane_listed_filters,
 };

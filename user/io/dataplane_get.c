@@ -68,3 +68,15 @@ bool dataplane_explicit_details(void *dp, const struct cgn_listed *listed, struc
 
 	return dataplane_find_explicit(dp, &key, ret_details);
 }
+
+bool dataplane_listed_description(void *dp, const struct cgn_listed *listed, struct cgn_description *ret_description)
+{
+	struct cgn_explicit_key key = { .internal = listed->internal, .opcode = CGN_MAP };
+
+	return dataplane_find_description(dp, &key, ret_description);
+}
+
+bool dataplane_listed_filters(void *dp, const struct cgn_listed *listed, struct cgn_filters *ret_filters)
+{
+	return dataplane_find_filters(dp, &listed->internal, ret_filters);
+}

@@ -238,6 +238,20 @@ static bool recorder_details(void *dataplane, const struct cgn_listed *listed, s
 	return source->ops->details(source->dataplane, listed, ret_details);
 }
 
+static bool recorder_description(void *dataplane, const struct cgn_listed *listed, struct cgn_description *ret_description)
+{
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
+
+	return source->ops->description(source->dataplane, listed, ret_description);
+}
+
+static bool recorder_filters(void *dataplane, const struct cgn_listed *listed, struct cgn_filters *ret_filters)
+{
+	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
+
+	return source->ops->filters(source->dataplane, listed, ret_filters);
+}
+
 static int recorder_pair(void *dataplane, struct cgn_pair_request *request)
 {
 	const struct recorder_source *source = &((struct dataplane_recorder *)dataplane)->source;
@@ -263,11 +277,11 @@ static int recorder_list_internals(void *dataplane, const struct cgn_subscriber_
 const struct dataplane_ops dataplane_recorder_ops = {
 	.map = recorder_map, .map_filtered = recorder_map_filtered, .set = recorder_set, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
 	.list = recorder_list, .details = recorder_details, .pair = recorder_pair, .find = recorder_find,
-	.list_internals = recorder_list_internals,
+	.list_internals = recorder_list_internals, .description = recorder_description, .filters = recorder_filters,
 };
 
 /* One more operation would be one that nobody records: it belongs above. */
-_Static_assert(sizeof(struct dataplane_ops) == 11 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
+_Static_assert(sizeof(struct dataplane_ops) == 13 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
 
 /* ---- committing ---- */
 
