@@ -7,6 +7,7 @@
 
 nonce=a0a1a2a3a4a5a6a7a8a9aaab
 ready < /dev/null
+ip -n "$LAB_PREFIX-host" address add 198.51.100.9/24 dev host0	# somebody else
 start_reflector peer 203.0.113.9:3478
 start_capture host host0 "udp and src port 5351"
 epoch_of() { field "$(pcp announce source="$1")" epoch; }
@@ -47,6 +48,17 @@ note "neither Epoch is reset"
 renewed=$(pcp map udp 6000 lifetime=7200 nonce=$nonce source=198.51.100.3:45000)
 expect_match "$renewed" "result=0 lifetime=7200 .*external=$external" "renewed from the new address, by the same nonce"
 expect_equal "$(said moved "$(ctl -j subscriber moved 198.51.100.2 198.51.100.3)")" 0 "said twice, it is no harm"
+
+# A client that lost something before it moved goes on with the Epoch that it was told.
+ctl clear --subscriber 198.51.100.2 > /dev/null
+made=$(pcp map udp 6020 lifetime=3600 nonce=$nonce source=198.51.100.2:45000)
+ctl clear --subscriber 198.51.100.2 > /dev/null
+expect_match "$(pcp map udp 6020 lifetime=3600 nonce=$nonce source=198.51.100.2:45000)" 'result=0 ' "lost, and asked for again"
+ctl subscriber moved 198.51.100.2 198.51.100.3 > /dev/null
+young=$(epoch_of 198.51.100.3) all=$(epoch_of 198.51.100.9)
+((young + 4 <= all)) || fail "the Epoch of the one who moved is $young, that of all $all"
+note "its Epoch goes along: $young, that of all: $all"
+expect_match "$(pcp map udp 6020 lifetime=0 nonce=$nonce source=198.51.100.3:45000)" 'result=0 ' "deleted"
 
 # Both have a mapping of one port: it stays, with those that share its port block, and the answer says why.
 there=$(field "$(pcp map udp 6000 lifetime=3600 nonce=$nonce source=198.51.100.2:45001)" external)

@@ -173,6 +173,14 @@ static bool sort_out(struct moving *moving, struct explicit_parts *ret_lost)
 	return ret_lost->part;
 }
 
+/* Into stable storage too, but for an Epoch that began before this boot: that is the one of all, which is there anyway. */
+static bool write_epoch(const struct moving *moving, const uint8_t client6[16], uint32_t base_s, uint32_t now_s)
+{
+	if (base_s > now_s)
+		return dataplane_set_epoch_of(moving->operator->dp, client6, base_s, CGN_EPOCH_CLEARED);
+	return persistence_reset_epoch_of(moving->operator->persistence, client6, base_s, CGN_EPOCH_CLEARED);
+}
+
 /* The client goes on with the Epoch that it knows, at whichever address it knew it. */
 static void carry_epoch(const struct moving *moving)
 {
@@ -184,7 +192,7 @@ static void carry_epoch(const struct moving *moving)
 	base_s = now_s - pcp_server_epoch_of(moving->operator->server, old6, now_s);
 	if (now_s - base_s == pcp_server_epoch_of(moving->operator->server, new6, now_s))
 		return;
-	if (!dataplane_set_epoch_of(moving->operator->dp, new6, base_s, CGN_EPOCH_CLEARED) ||
+	if (!write_epoch(moving, new6, base_s, now_s) ||
 	    !pcp_server_set_epoch_base_of(moving->operator->server, new6, base_s))
 		log_warning("too many clients have an Epoch of their own: a client that moved will take its mappings for lost, and ask again");
 }
