@@ -50,4 +50,4 @@ expect_match "$(ctl -j show mappings --origin map)" 198.51.100.2:6002 "nothing w
 expect_match "$(ctl clear --subscriber 198.51.100.2 --origin map)" 'explicit: 3' "the operator clears"
 expect_match "$(granted 6003)" 'result=0 ' "the quota is free"
 expect_exit 1 "--stale with a port" pcpc delete --stale udp 6000
-"$B/tests/xcgn_invariants" "$pins" > "$scratch/invariants" || fail "$(cat "$scratch/invariants")"
+wait_for "$B/tests/xcgn_invariants" "$pins"

@@ -586,6 +586,54 @@ static void test_embedded_too_much(void **state)
 	assert_int_equal(u16_at(next_at(f, 1) + 54), 20004);
 }
 
+static void add_set(struct get_fixture *f, uint16_t internal, uint16_t external, uint16_t size)
+{
+	struct entry *entry;
+	uint16_t i;
+
+	for (i = 0; i < size; i++) {
+		entry = add(f, UDP, (uint16_t)(internal + i), (uint16_t)(external + i), 100);
+		entry->details.set_first = internal;
+		entry->details.set_size = size;
+		entry->text = i ? NULL : "set";
+	}
+}
+
+/* 6.8.4: a PORT_SET is one NEXT, with its first ports; its size on request only. */
+static void test_port_sets(void **state)
+{
+	static const uint8_t codes[] = { 130, 128 }, options[] = { 130, 0, 0, 5, 0, 40, 7000 >> 8, 7000 & 255, 0, 0, 0, 0, 128, 0, 0, 3, 's', 'e', 't', 0 };
+	uint8_t filter[40];
+	struct get_fixture *f = *state;
+
+	add_set(f, 7000, 20000, 40);
+	add_set(f, 7040, 20040, 2);	/* beside the other, inside as outside */
+	add(f, UDP, 7042, 20042, 100);
+	get(f, any_filter, false, NULL);
+	expect_success(f, 3);
+	assert_int_equal(u16_at(next_at(f, 0) + 52), 7000);
+	assert_int_equal(u16_at(next_at(f, 0) + 54), 20000);
+	assert_int_equal(u16_at(next_at(f, 1) + 52), 7040);
+	assert_int_equal(u16_at(next_at(f, 2) + 52), 7042);
+	assert_true(next_at(f, 2)[15]);
+	ask_options(f, codes, 2);
+	expect_embedded(f, 0, options, sizeof(options));
+	expect_embedded(f, 2, "", 0);
+	memcpy(filter, any_filter, sizeof(filter));	/* one of its ports finds the set */
+	filter[0] = UDP;
+	filter[36] = 7025 >> 8;
+	filter[37] = 7025 & 255;
+	get(f, filter, true, NULL);
+	expect_success(f, 1);
+	assert_int_equal(u16_at(next_at(f, 0) + 52), 7000);
+	assert_int_equal(u16_at(next_at(f, 0) + 54), 20000);
+	assert_true(next_at(f, 0)[15]);
+	remove_external(f, 20042);			/* the last is a set: it has the end */
+	get(f, any_filter, false, NULL);
+	expect_success(f, 2);
+	assert_true(next_at(f, 1)[15]);
+}
+
 /* T13 */
 static void test_others_are_not_seen(void **state)
 {
@@ -726,6 +774,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_embedded_options, up, down),
 		cmocka_unit_test_setup_teardown(test_embedded_attributes, up, down),
 		cmocka_unit_test_setup_teardown(test_embedded_too_much, up, down),
+		cmocka_unit_test_setup_teardown(test_port_sets, up, down),
 		cmocka_unit_test_setup_teardown(test_others_are_not_seen, up, down),
 		cmocka_unit_test_setup_teardown(test_third_party, up, down),
 		cmocka_unit_test_setup_teardown(test_nonces, up, down),

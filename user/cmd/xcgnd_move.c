@@ -91,12 +91,17 @@ static void add_filters(const struct moving *moving, const struct explicit_part 
 	}
 }
 
+/* A set is told as one, by its first port. */
 static void tell_update(const struct moving *moving, const struct explicit_part *part)
 {
 	struct pcp_update update = { .opcode = part->key.opcode == CGN_MAP ? PCP_MAP : PCP_PEER, .client_port = part->value.client_port,
 		.expires_s = part->value.expires_s };
 	uint8_t old6[16];
 
+	if (part->value.set_size > 1 && part->key.internal.port != part->value.set_first)
+		return;
+	update.set_first = part->value.set_first;
+	update.set_size = part->value.set_size;
 	client_of(&moving->from, old6);
 	client_of(&moving->to, update.internal6);
 	/* its own client is now where the mapping is; who asked for another host is where it was */

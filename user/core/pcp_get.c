@@ -110,6 +110,24 @@ static bool describe(const struct pcp_server *server, const struct cgn_listed *l
 	return true;
 }
 
+/* A set is shown as one, by its first port (RFC 7753). Turns another port of it into that one. False: the port before stands in the
+ * listing too, and the set with it. */
+static bool show_as_set(const struct cgn_listed *before, const struct cgn_explicit *details, struct cgn_listed *listed,
+			struct pcp_next *next)
+{
+	uint16_t offset = (uint16_t)(listed->internal.port - details->set_first);
+
+	if (details->set_size <= 1 || !offset || offset >= details->set_size)
+		return true;
+	if (before && !compare_number(before->internal.protocol, listed->internal.protocol) &&
+	    !memcmp(before->external.addr4, listed->external.addr4, sizeof(listed->external.addr4)) &&
+	    before->external.port + 1 == listed->external.port && before->internal.port + 1 == listed->internal.port)
+		return false;
+	listed->internal.port = next->internal_port = details->set_first;
+	listed->external.port = next->external_port = (uint16_t)(next->external_port - offset);
+	return true;
+}
+
 /* What options are made of: read when the first of them is asked for. */
 struct attributes {
 	const struct pcp_server *server;
@@ -158,10 +176,22 @@ static bool encode_filter(struct attributes *attributes, unsigned n, struct writ
 	return true;
 }
 
+static bool encode_port_set(struct attributes *attributes, unsigned n, struct writer *w)
+{
+	const struct cgn_explicit *details = attributes->details;
+	const struct pcp_port_set set = { .size = details->set_size, .first_internal_port = details->set_first };
+
+	if (n || details->set_size <= 1)
+		return false;
+	pcp_encode_port_set(w, &set);
+	return true;
+}
+
 static const struct { uint8_t code; bool (*encode)(struct attributes *attributes, unsigned n, struct writer *w); } embeddable[] = {
 	{ PCP_OPTION_THIRD_PARTY, encode_third_party },
 	{ PCP_OPTION_FILTER, encode_filter },
 	{ PCP_OPTION_DESCRIPTION, encode_description },
+	{ PCP_OPTION_PORT_SET, encode_port_set },
 };
 
 /* The n-th option of a code that the mapping has, as it would stand in a request for it. False: it has no such. */
@@ -232,23 +262,26 @@ static bool embed(const struct pcp_request *request, struct attributes *attribut
 
 /* ---- the page ---- */
 
-/* Fills `room` bytes from `listed` on, with at most `most` mappings. One mapping more is looked for: whether there is one decides
+/* Fills `room` bytes with what is listed from `first` to `end`, with at most `most` mappings. One mapping more is looked for: whether there is one decides
  * between MORE and END. The locator is inclusive, so that a page of one would never advance: the first two always have room, if need
  * be without some of their options. */
-static void fill_page(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_listed *listed, size_t count,
-		      size_t most, size_t room, struct pcp_page *page)
+static void fill_page(const struct pcp_server *server, const struct pcp_request *request, size_t first, size_t end, size_t most,
+		      size_t room, struct pcp_page *page)
 {
 	size_t spare = most > 1 ? NEXT_ROOM : 0, i;	/* kept for the second */
-	struct cgn_explicit details;
 	struct attributes attributes;
+	struct cgn_explicit details;
+	struct cgn_listed listed;
 	bool has_more = false;
 	struct pcp_next next;
 
 	page->count = page->options_len = 0;
-	for (i = 0; i < count && !has_more; i++) {
-		if (!describe(server, &listed[i], request->now_s, &details, &next))
+	for (i = first; i < end && !has_more; i++) {
+		listed = server->listed[i];
+		if (!describe(server, &listed, request->now_s, &details, &next) ||
+		    !show_as_set(i ? &server->listed[i - 1] : NULL, &details, &listed, &next))
 			continue;
-		attributes = (struct attributes){ .server = server, .listed = &listed[i], .details = &details, .next = &next };
+		attributes = (struct attributes){ .server = server, .listed = &listed, .details = &details, .next = &next };
 		has_more = page->count == most || room < NEXT_ROOM + spare ||
 			   !embed(request, &attributes, room - NEXT_ROOM - spare, page->count < 2, page, &next);
 		if (has_more)
@@ -267,10 +300,10 @@ static int page_fill(struct pcp_server *server, const struct pcp_request *reques
 	struct pcp_page *page = &server->page;
 
 	page->code = server->policy.get_policy.next;
-	fill_page(server, request, server->listed + first, count - first, most, room, page);
+	fill_page(server, request, first, count, most, room, page);
 	/* What stood at and behind the locator has just ended: the greatest that is left marks the end. */
 	while (!page->count && first--)
-		fill_page(server, request, server->listed + first, 1, most, room, page);
+		fill_page(server, request, first, first + 1, most, room, page);
 	return page->count ? 0 : CGN_ENOMAPPING;
 }
 
