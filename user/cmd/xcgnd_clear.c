@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 #include "announce.h"
 #include "control.h"
 #include "dataplane.h"
@@ -161,6 +162,7 @@ static bool clear_all(struct clearing *clearing, struct control_error *error)
 		for (count = 0; count < CGN_BATCH_MAX && slot_walk_next(&walk, &slots[count]); count++)
 			;
 		is_done = !count || clear_batch(clearing, slots, count, error);
+		sd_notify(0, "WATCHDOG=1");	/* the event loop waits, and must not be taken for dead */
 	} while (is_done && count == CGN_BATCH_MAX);
 	free(blocks);
 	return is_done;
