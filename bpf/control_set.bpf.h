@@ -261,7 +261,7 @@ __noinline int set_enter(struct cgn_map_request *request, __u32 slot)
 		mapping_release_port(slot);
 		return CGN_QUOTA;
 	}
-	status = subscriber_take_port(subscriber, CGN_SLOT_PROTOCOL(slot), false) ? explicit_enter(request, &key) : CGN_QUOTA;
+	status = subscriber_take_port(subscriber, &owner, CGN_SLOT_PROTOCOL(slot), false) ? explicit_enter(request, &key) : CGN_QUOTA;
 	if (status == CGN_OK) {
 		status = filter_stage(request);
 		if (status != CGN_OK)

@@ -343,11 +343,12 @@ static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscri
 /* A new mapping, or the one that another CPU made meanwhile (`existed`). On any status but CGN_OK nothing changed. */
 __noinline int mapping_create(struct cgn_new *new)
 {
+	struct cgn_settings *settings = map_settings();
 	struct cgn_subscriber *subscriber = NULL;
 	struct cgn_subscriber_key key;
 	int index, status;
 
-	if (!new)
+	if (!new || !settings)
 		return CGN_BAD_REQUEST;
 	new->existed = 0;
 	index = protocol_index(new->internal.protocol);
@@ -355,14 +356,14 @@ __noinline int mapping_create(struct cgn_new *new)
 		return CGN_BAD_REQUEST;
 	subscriber_from_internal(&key, &new->internal);
 	if (!(new->origin & CGN_STATIC)) {
-		subscriber = subscriber_get(&key, &status);
+		subscriber = subscriber_admit(settings, &key, &status);
 		if (!subscriber)
 			return status;
 	}
 	status = mapping_claim(new, &key);
 	if (subscriber && status == CGN_OK && new->restore) {
 		subscriber_add_port(subscriber, (__u32)index);
-	} else if (subscriber && status == CGN_OK && !subscriber_take_port(subscriber, (__u32)index, new->origin == CGN_IMPLICIT)) {
+	} else if (subscriber && status == CGN_OK && !subscriber_take_port(subscriber, &key, (__u32)index, new->origin == CGN_IMPLICIT)) {
 		mapping_release_port(new->slot);
 		status = CGN_QUOTA;
 	}

@@ -39,6 +39,7 @@ __noinline int subscriber_apply_rule(struct cgn_subscriber_key *key)
 	subscriber->blocks_limit = template->blocks_limit;
 	subscriber->explicit_limit = template->explicit_limit;
 	subscriber->reserve = template->reserve;
+	subscriber->rules = template->rules;
 	return CGN_OK;
 }
 
@@ -66,21 +67,80 @@ subscriber_get(struct cgn_subscriber_key *key, int *status)
 	return subscriber;
 }
 
-/* One more mapping of a protocol. Packets leave the reserve to explicit mappings. */
-static __always_inline bool subscriber_take_port(struct cgn_subscriber *subscriber, __u32 index, bool is_implicit)
+/* The same for a new mapping: whom a reload took from the configuration gets none any more, what he has lives on. */
+static __always_inline struct cgn_subscriber *
+subscriber_admit(const struct cgn_settings *settings, struct cgn_subscriber_key *key, int *status)
+{
+	struct cgn_subscriber *subscriber = subscriber_get(key, status);
+
+	if (!subscriber || subscriber->rules == settings->rules)
+		return subscriber;
+	*status = subscriber_apply_rule(key);
+	return *status == CGN_OK ? subscriber : NULL;
+}
+
+struct port_count {
+	struct cgn_subscriber_key key;
+	__u32 index, count;
+};
+
+static __always_inline __u32 bits_in(__u64 word)
+{
+	word -= word >> 1 & 0x5555555555555555;
+	word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+	return (__u32)(((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56);
+}
+
+static long port_count_step(__u32 position, struct port_count *ports)
+{
+	struct cgn_subscriber *subscriber = map_subscriber(&ports->key);
+	__u32 index = ports->index, number, word;
+	struct cgn_block *block;
+
+	cgn_forget(index);
+	cgn_forget(position);
+	if (!subscriber || position >= CGN_SUBSCRIBER_BLOCKS_MAX || index >= CGN_PROTOCOLS)
+		return 1;
+	number = cgn_read_once(subscriber->block[position]);
+	block = number ? map_block(number - 1) : NULL;
+	for (word = 0; block && word < CGN_BLOCK_WORDS; word++)
+		ports->count += bits_in(block->explicit_ports[index][word]);
+	return 0;
+}
+
+/* Ports of one protocol that explicit mappings have: asked for only where the quota is nearly used up. */
+__noinline int subscriber_explicit_ports(struct cgn_subscriber_key *key, __u32 index)
+{
+	struct port_count ports = {};
+
+	if (!key)
+		return 0;
+	ports.key = *key;
+	ports.index = index;
+	bpf_loop(CGN_SUBSCRIBER_BLOCKS_MAX, port_count_step, &ports, 0);
+	return (int)ports.count;
+}
+
+/* One more mapping of a protocol. Packets leave the reserve to explicit mappings of that protocol; those already made stand for
+ * their part of it. */
+static __always_inline bool subscriber_take_port(struct cgn_subscriber *subscriber, struct cgn_subscriber_key *key, __u32 index,
+						 bool is_implicit)
 {
 	__u32 limit = subscriber->port_limit;
-	__u32 reserve = subscriber->reserve;
-	__u32 explicit_used = subscriber->explicit_used;
+	__u32 reserve = subscriber->reserve, made;
 	__u32 *used;
 
 	cgn_forget(index);
 	if (index >= CGN_PROTOCOLS)
 		return false;
 	used = &subscriber->used[index];
-	reserve -= reserve < explicit_used ? reserve : explicit_used;	/* explicit mappings already made stand for their part of it */
-	if (is_implicit)
+	if (is_implicit) {
+		if (reserve && cgn_read_once(*used) + reserve >= limit) {
+			made = (__u32)subscriber_explicit_ports(key, index);
+			reserve -= reserve < made ? reserve : made;
+		}
 		limit -= reserve < limit ? reserve : limit;
+	}
 	if (__sync_fetch_and_add(used, 1) < limit)
 		return true;
 	__sync_fetch_and_add(used, -1);

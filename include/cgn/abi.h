@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 8	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 9	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -165,7 +165,7 @@ struct cgn_subscriber {
 	__u32 created_s;
 	__u32 reserve;		/* ports per protocol kept for explicit mappings */
 	__u32 statics;		/* the operator's mappings of this host: they pair it, and keep the entry */
-	__u32 reserved;
+	__u32 rules;		/* the `rules` of cgn_settings by which it was last admitted */
 };
 CGN_ASSERT_SIZE(struct cgn_subscriber, 192);
 
@@ -339,7 +339,7 @@ struct cgn_settings {
 	__u32 address_count;
 	__u32 range_count;
 	__u32 rule_count;
-	__u32 reserved;
+	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
 	struct cgn_range range[CGN_RANGES_MAX];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };

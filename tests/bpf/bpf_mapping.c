@@ -327,6 +327,79 @@ static void quota_and_forbidden_ports(void **state)
 	stop();
 }
 
+/* What explicit mappings of one protocol have is no part of the reserve of another. */
+static void reserve_of_each_protocol(void **state)
+{
+	struct cgn_map_request request;
+	unsigned port, made = 0;
+
+	(void)state;
+	start(tight);
+	for (port = 3000; port < 3004; port++) {
+		request = request_for(HOST, (uint16_t)port, IPPROTO_UDP);
+		assert_int_equal(ask(&request), CGN_OK);
+	}
+	for (port = 2000; port < 2070; port++)
+		made += send_packet(HOST, (uint16_t)port, IPPROTO_TCP) == CGN_OUTBOUND;
+	assert_int_equal(made, 60);
+	for (; port < 2140; port++)
+		made += send_packet(HOST, (uint16_t)port, IPPROTO_UDP) == CGN_OUTBOUND;
+	assert_int_equal(made, 60 + 62 - 4);	/* 62 ports of UDP are to be had, and the reserve is used */
+	/* an explicit mapping that packets had before needs no more than the reserve either */
+	request = request_for(HOST, 2000, IPPROTO_TCP);
+	assert_int_equal(ask(&request), CGN_OK);
+	assert_int_equal(send_packet(HOST, 2900, IPPROTO_TCP), CGN_OUTBOUND);
+	assert_int_equal(send_packet(HOST, 2901, IPPROTO_TCP), CGN_DROP_QUOTA);
+	stop();
+}
+
+/* ---- a new configuration ---- */
+
+static void configure(const char *config)
+{
+	struct dataplane_error error;
+	struct config *new = plane_config(config);
+
+	assert_true(dataplane_configure(plane.dp, new, &error));
+	config_free(new);
+}
+
+/* Who is no subscriber any more gets nothing new; what he has lives on, and new limits count from the next mapping on. */
+static void removed_subscriber(void **state)
+{
+	static const char others_only[] =
+		"pools:\n  - {addresses: [192.0.2.1/32], ports: 5312-5375, block-size: 64}\n"
+		"subscribers: {prefixes: [198.51.100.128/25], blocks: 1}\n"
+		"tables: {mappings: 4096, subscribers: 64}\n";
+	static const char fewer[] =
+		"pools:\n  - {addresses: [192.0.2.1/32], ports: 5312-5375, block-size: 64}\n"
+		"subscribers: {prefixes: [198.51.100.0/24], blocks: 1, explicit: 1, reserve: 0}\n"
+		"tables: {mappings: 4096, subscribers: 64}\n";
+	struct cgn_map_request request = request_for(HOST, 3000, IPPROTO_UDP), more = request_for(HOST, 3001, IPPROTO_UDP);
+	uint16_t external_port;
+
+	(void)state;
+	start(tight);
+	assert_int_equal(ask(&request), CGN_OK);
+	external_port = request.external.port;
+	assert_int_equal(send_packet(HOST, 1000, IPPROTO_UDP), CGN_OUTBOUND);
+	configure(others_only);
+	assert_int_equal(send_packet(HOST, 1001, IPPROTO_UDP), CGN_DROP_NOT_SUBSCRIBER);
+	assert_int_equal(send_packet(HOST, 1001, IPPROTO_TCP), CGN_DROP_NOT_SUBSCRIBER);
+	assert_int_equal(ask(&more), CGN_NOT_ALLOWED);
+	assert_false(has_mapping(HOST, 1001, IPPROTO_UDP));
+	assert_int_equal(send_packet(HOST, 1000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(send_packet(HOST, 3000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(ask(&request), CGN_OK);
+	assert_int_equal(request.external.port, external_port);
+	configure(fewer);
+	assert_int_equal(send_packet(HOST, 1001, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(ask(&more), CGN_QUOTA);
+	configure(tight);
+	assert_int_equal(ask(&more), CGN_OK);
+	stop();
+}
+
 /* ---- rest (RFC 6888 REQ-8, RFC 6887 section 15) ---- */
 
 static void released_ports_rest(void **state)
@@ -589,6 +662,8 @@ static int tests(void)
 		cmocka_unit_test(static_mappings),
 		cmocka_unit_test(suggestions),
 		cmocka_unit_test(quota_and_forbidden_ports),
+		cmocka_unit_test(reserve_of_each_protocol),
+		cmocka_unit_test(removed_subscriber),
 		cmocka_unit_test(released_ports_rest),
 		cmocka_unit_test(subscribers_retire),
 		cmocka_unit_test(listing_is_complete),

@@ -70,14 +70,18 @@ static unsigned count_used(unsigned subscriber, unsigned protocol)
 	return count;
 }
 
-static unsigned count_explicit(unsigned subscriber)
+static unsigned count_explicit(unsigned subscriber, unsigned protocol)
 {
-	unsigned protocol, port, count = 0;
+	unsigned port, count = 0;
 
-	for (protocol = 0; protocol < 2; protocol++)
-		for (port = 0; port < PORTS; port++)
-			count += model[subscriber][protocol][port].is_explicit;
+	for (port = 0; port < PORTS; port++)
+		count += model[subscriber][protocol][port].is_explicit;
 	return count;
+}
+
+static unsigned explicit_of(unsigned subscriber)
+{
+	return count_explicit(subscriber, 0) + count_explicit(subscriber, 1);
 }
 
 static unsigned count_blocks(int of)
@@ -103,10 +107,10 @@ static bool is_taken(unsigned protocol, uint16_t external)
 /* What a new mapping comes to if no port is asked for. */
 static uint32_t model_status(struct place place, bool is_explicit)
 {
-	unsigned used = count_used(place.subscriber, place.protocol), explicit_used = count_explicit(place.subscriber);
+	unsigned used = count_used(place.subscriber, place.protocol), explicit_used = count_explicit(place.subscriber, place.protocol);
 	unsigned blocks = count_blocks((int)place.subscriber + 1), limit = BLOCKS_LIMIT * BLOCK_SIZE;
 
-	if (is_explicit && explicit_used >= EXPLICIT_LIMIT)
+	if (is_explicit && explicit_of(place.subscriber) >= EXPLICIT_LIMIT)
 		return CGN_QUOTA;
 	if (used == blocks * BLOCK_SIZE && blocks == BLOCKS_LIMIT)
 		return CGN_QUOTA;
@@ -229,7 +233,7 @@ static uint32_t model_map(struct place place, const struct cgn_map_request *requ
 
 	if (entry->is_explicit && !entry->is_over && entry->nonce != request->nonce[0])
 		return CGN_NONCE_MISMATCH;
-	if (!entry->is_explicit && count_explicit(place.subscriber) >= EXPLICIT_LIMIT)
+	if (!entry->is_explicit && explicit_of(place.subscriber) >= EXPLICIT_LIMIT)
 		return CGN_QUOTA;
 	if (entry->external)
 		return prefers && request->suggested.port != entry->external ? CGN_CANNOT_PROVIDE : CGN_OK;

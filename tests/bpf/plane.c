@@ -141,7 +141,7 @@ static void read_mac(const char *name, uint8_t ret_mac[6])
 
 /* ---- the data plane ---- */
 
-static struct config *read_config(const char *yaml)
+struct config *plane_config(const char *yaml)
 {
 	char path[] = "/tmp/xcgn-test-XXXXXX", error[512];
 	struct config *config = NULL;
@@ -179,7 +179,7 @@ void plane_start(struct plane *plane, const char *yaml)
 	if (!if_nametoindex("in0"))
 		build_network();
 	dataplane_remove_pins(pin_dir);		/* of a test that failed before */
-	plane->config = read_config(yaml);
+	plane->config = plane_config(yaml);
 	plane->dp = dataplane_open(plane->config, &fresh, &error);
 	if (!plane->dp)
 		fail_msg("%s", error.text);

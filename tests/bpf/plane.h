@@ -37,6 +37,8 @@ int plane_guard(int (*tests)(void));
 
 /* Builds a data plane from the text of a configuration, without `interfaces` and `pin-dir`. Fails the test if that fails. */
 void plane_start(struct plane *plane, const char *yaml);
+/* What it builds from such a text; the caller frees it by config_free(). */
+struct config *plane_config(const char *yaml);
 void plane_stop(struct plane *plane);	/* removes the pins */
 const char *plane_pin_dir(void);
 

@@ -642,17 +642,23 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
 		.tcp_transitory_s = config->tcp_transitory_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S,
 		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
+	struct cgn_settings before;
 	uint32_t zero = 0, i;
 
+	if (!dataplane_settings(dp, &before))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot read: %s", strerror(errno));
+	settings.rules = before.rules + 1 ? before.rules + 1 : 1;
 	for (i = 0; i < config->overrides_count; i++)
 		add_rule(&settings, templates, config->overrides[i].prefix, config->overrides[i].blocks,
 			 config->overrides[i].explicit_limit, config->overrides[i].reserve);
 	for (i = 0; i < config->subscriber_prefixes_count; i++)
 		add_rule(&settings, templates, config->subscriber_prefixes[i], config->blocks, config->explicit_limit, config->reserve);
 	add_ranges(&settings, config);
-	for (i = 0; i < settings.rule_count; i++)
+	for (i = 0; i < settings.rule_count; i++) {
+		templates[i].rules = settings.rules;
 		if (bpf_map_update_elem(dp->templates, &i, &templates[i], 0))
 			return dataplane_fail(error, DATAPLANE_KERNEL, "templates: cannot write: %s", strerror(errno));
+	}
 	if (bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0))
 		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot write: %s", strerror(errno));
 	return true;
