@@ -275,7 +275,7 @@ __noinline int mapping_enter(struct cgn_new *new)
 	mapping.external.protocol = new->internal.protocol;
 	mapping.external.realm = new->internal.realm;
 	mapping.created_s = clock_now_s();
-	mapping.synced_s = mapping.created_s;
+	mapping.synced_s = (__u16)mapping.created_s;
 	mapping.state.generation = new->generation;
 	mapping.state.flags = new->origin;
 	/* RFC 6887 section 12.3: a mapping made by PEER is one made by a packet, but for its lifetime */
@@ -503,6 +503,31 @@ static __always_inline bool mapping_copy(const struct cgn_mapping *mapping, cons
 	*ret_copy = *mapping;
 	cgn_barrier();
 	return cgn_read_once(mapping->tag) == tag;
+}
+
+/* Brings a mapping's activity to its slot, where the reaper looks. Seldom: every CGN_SLOT_SYNC_S, and when a connection ends. */
+__noinline int mapping_sync(struct cgn_internal *internal, __u32 now_s)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_mapping seen, *mapping;
+	union cgn_slot_word word;
+	struct cgn_slot *slot;
+
+	if (!internal || !settings)
+		return 0;
+	mapping = map_mapping(internal);
+	if (!mapping || !mapping_copy(mapping, internal, &seen))
+		return 0;
+	slot = map_slot(seen.slot);
+	if (!slot)
+		return 0;
+	mapping->synced_s = (__u16)now_s;
+	word.word = cgn_read_once(slot->state.word);
+	/* the slot's flags decide: a request that made the mapping explicit meanwhile writes the slot after this, or wrote it before */
+	if (word.state == CGN_SLOT_LIVE && word.generation == seen.state.generation && !(word.flags & CGN_EXPLICIT) &&
+	    !(seen.state.flags & (CGN_EXPLICIT | CGN_DYING)))
+		slot_move_deadline(slot, word, mapping_reap_s(settings, &seen));
+	return 0;
 }
 
 #endif

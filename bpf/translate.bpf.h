@@ -4,6 +4,7 @@
 #ifndef CGN_TRANSLATE_BPF_H
 #define CGN_TRANSLATE_BPF_H
 #include "mapping.bpf.h"
+#include "tcp.bpf.h"
 #include "filter.bpf.h"
 #include "packet.h"
 #include "rewrite.h"
@@ -40,147 +41,16 @@ __noinline int outbound_create(struct cgn_internal *internal, struct cgn_externa
 	return status;
 }
 
-/* Brings a mapping's activity to its slot, where the reaper looks. Seldom: every CGN_SLOT_SYNC_S at most. */
-__noinline int outbound_sync(struct cgn_internal *internal, __u32 now_s)
-{
-	struct cgn_settings *settings = map_settings();
-	struct cgn_mapping seen, *mapping;
-	union cgn_slot_word word;
-	struct cgn_slot *slot;
+/* ---- the two halves ---- */
 
-	if (!internal || !settings)
-		return 0;
-	mapping = map_mapping(internal);
-	if (!mapping || !mapping_copy(mapping, internal, &seen))
-		return 0;
-	slot = map_slot(seen.slot);
-	if (!slot)
-		return 0;
-	mapping->synced_s = now_s;
-	word.word = cgn_read_once(slot->state.word);
-	/* the slot's flags decide: a request that made the mapping explicit meanwhile writes the slot after this, or wrote it before */
-	if (word.state == CGN_SLOT_LIVE && word.generation == seen.state.generation && !(word.flags & CGN_EXPLICIT) &&
-	    !(seen.state.flags & (CGN_EXPLICIT | CGN_DYING)))
-		slot_move_deadline(slot, word, mapping_reap_s(settings, &seen));
-	return 0;
-}
-
-/* ---- TCP: what was seen of a connection decides between the idle times of RFC 5382 REQ-5 ---- */
-
-static __always_inline __u8 tcp_seen(const struct tcphdr *tcp, bool is_outbound)
-{
-	__u8 seen = 0;
-
-	if (tcp->syn)
-		seen |= is_outbound ? CGN_TCP_SYN_OUT : CGN_TCP_SYN_IN;
-	else if (is_outbound)
-		seen |= CGN_TCP_DATA_OUT;
-	if (tcp->fin)
-		seen |= is_outbound ? CGN_TCP_FIN_OUT : CGN_TCP_FIN_IN;
-	if (tcp->rst)
-		seen |= CGN_TCP_RST;
-	return seen;
-}
-
-static __always_inline bool remote_is(const struct cgn_remote *remote, __u32 address_be, __u16 port)
-{
-	return load_u32(remote->addr4) == address_be && remote->port == port;
-}
-
-/* Is this place free for a new connection? Never used, or what was there is over. */
-static __always_inline bool remote_is_free(const struct cgn_remote *remote)
-{
-	__u8 both = CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN;
-
-	return !remote->port || remote->tcp & CGN_TCP_RST || (remote->tcp & both) == both;
-}
-
-/* One word at a time: the other direction may run on another CPU, and a connection must not be half of two. */
-static __always_inline bool remote_swap(struct cgn_remote *remote, __u64 before, const struct cgn_remote *after)
-{
-	return __sync_val_compare_and_swap((__u64 *)remote, before, *(const __u64 *)after) == before;
-}
-
-static __always_inline void remote_note(struct cgn_remote *remote, __u8 seen)
-{
-	struct cgn_remote now;
-	__u64 before = cgn_read_once(*(__u64 *)remote);
-
-	*(__u64 *)&now = before;
-	if (seen & (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN) && remote_is_free(&now))
-		now.tcp = 0;		/* a new connection between the same endpoints */
-	if (now.tcp & CGN_TCP_RST && seen == CGN_TCP_DATA_OUT)
-		now.tcp &= (__u8)~CGN_TCP_RST;	/* RFC 7857 section 2.2: traffic goes on, so the RST was not meant */
-	now.tcp |= seen;
-	if (*(__u64 *)&now != before)
-		remote_swap(remote, before, &now);
-}
-
-static __always_inline void remote_enter(struct cgn_mapping *mapping, __u16 generation, __u32 address_be, __u16 port, __u8 seen)
-{
-	struct cgn_remote fresh = {};
-	union cgn_mapping_word now;
-	__u64 before;
-	int i;
-
-	store_u32(fresh.addr4, address_be);
-	fresh.port = port;
-	fresh.tcp = seen;
-	for (i = 0; i < 2; i++) {
-		before = cgn_read_once(*(__u64 *)&mapping->remote[i]);
-		if (remote_is_free((struct cgn_remote *)&before) && remote_swap(&mapping->remote[i], before, &fresh))
-			return;
-	}
-	now.word = cgn_read_once(mapping->state.word);
-	if (now.generation == generation && !(now.flags & CGN_MANY_PEERS))
-		mapping_change_flags(mapping, now, CGN_MANY_PEERS, 0);
-}
-
-/* Outbound segments of a known connection cost two compares in a line that is loaded anyway. */
-static __always_inline void tcp_track(struct cgn_mapping *mapping, __u16 generation, const struct packet *pkt, __u32 address,
-				      __u16 port, bool is_outbound)
+static __always_inline int tcp_track(struct cgn_mapping *mapping, __u16 generation, const struct packet *pkt)
 {
 	struct tcphdr *tcp = pkt->l4;
-	struct cgn_remote *remote;
-	__u8 seen;
 
 	if ((void *)(tcp + 1) > pkt->end)
-		return;
-	seen = tcp_seen(tcp, is_outbound);
-	remote = remote_is(&mapping->remote[0], address, port) ? &mapping->remote[0] :
-		 remote_is(&mapping->remote[1], address, port) ? &mapping->remote[1] : NULL;
-	if (remote) {
-		if ((remote->tcp & seen) != seen || remote->tcp & CGN_TCP_RST || tcp->syn)
-			remote_note(remote, seen);
-	} else if (tcp->syn && !tcp->rst) {
-		remote_enter(mapping, generation, address, port, seen);
-	}
+		return TCP_REFRESHES;
+	return tcp_track_outbound(mapping, pkt->ip->daddr, tcp_segment(tcp, pkt->destination_port), bpf_ntohl(tcp->ack_seq), generation);
 }
-
-/* Inbound SYN, FIN and RST only: data leaves the mapping alone. */
-__noinline int tcp_track_inbound(struct xdp_md *ctx, struct cgn_internal *internal)
-{
-	struct cgn_settings *settings = map_settings();
-	struct cgn_mapping seen, *mapping;
-	struct packet pkt;
-
-	if (!internal || !settings)
-		return 0;
-	mapping = map_mapping(internal);
-	if (!mapping || !mapping_copy(mapping, internal, &seen))
-		return 0;
-	if (seen.state.flags & CGN_DYING)
-		return 0;
-	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
-		return 0;
-	if (packet_parse_transport(&pkt) != CGN_NEXT || pkt.kind != PACKET_FLOW || pkt.protocol != IPPROTO_TCP)
-		return 0;
-	tcp_track(mapping, seen.state.generation, &pkt, pkt.ip->saddr, pkt.source_port, false);
-	cache_forget(settings, internal);	/* what goes out next may say that it was not meant (RFC 7857 section 2.2) */
-	return 0;
-}
-
-/* ---- the two halves ---- */
 
 /* The external endpoint of a packet's source, made if it may be. CGN_NEXT or a drop. */
 static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_settings *settings, const struct packet *pkt,
@@ -188,9 +58,9 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_setti
 {
 	struct cgn_internal internal;
 	struct cgn_mapping *mapping;
-	__u32 tag, now_s, last_s, synced_s;
-	__u16 generation;
-	int status;
+	__u32 tag, now_s, last_s;
+	__u16 generation, synced_s;
+	int status, tracked = TCP_REFRESHES;
 
 	internal_from_ipv4(&internal, pkt->ip->saddr, pkt->source_port, pkt->protocol);
 	now_s = clock_now_s();
@@ -209,13 +79,15 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_setti
 	cgn_barrier();
 	if (cgn_read_once(mapping->tag) != tag)
 		return CGN_DROP_RACE;	/* deleted under our eyes, its element already another's */
-	if (now_s - last_s >= CGN_STAMP_S) {
-		mapping->state.last_outbound_s = now_s;
-		if (now_s - synced_s >= CGN_SLOT_SYNC_S)
-			outbound_sync(&internal, now_s);
-	}
 	if (pkt->protocol == IPPROTO_TCP)
-		tcp_track(mapping, generation, pkt, pkt->ip->daddr, pkt->destination_port, true);
+		tracked = tcp_track(mapping, generation, pkt);
+	if (tracked & TCP_REFRESHES && now_s - last_s >= CGN_STAMP_S) {
+		mapping->state.last_outbound_s = now_s;
+		if ((__u16)((__u16)now_s - synced_s) >= CGN_SLOT_SYNC_S)
+			tracked |= TCP_SYNCS;
+	}
+	if (tracked & TCP_SYNCS)
+		mapping_sync(&internal, now_s);
 	if (pkt->is_tcp_change)		/* so that what comes next is looked at */
 		cache_forget(settings, &internal);
 	else
@@ -230,7 +102,7 @@ create:
 	if (pkt->protocol == IPPROTO_TCP) {	/* the SYN that opened it belongs to its first connection */
 		mapping = map_mapping(&internal);
 		if (mapping && mapping->tag == cgn_tag(&internal))
-			tcp_track(mapping, mapping->state.generation, pkt, pkt->ip->daddr, pkt->destination_port, true);
+			tcp_track(mapping, mapping->state.generation, pkt);
 	}
 	return CGN_NEXT;
 }

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 9	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 10	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -80,7 +80,7 @@ struct cgn_remote {
 	__u8 addr4[4] __attribute__((aligned(8)));
 	__u16 port;
 	__u8 tcp;		/* cgn_tcp_flag */
-	__u8 reserved;
+	__u8 window;		/* of the first: how far beyond `acked` an RST is believed, in units of 4 MiB; 0: nothing is known */
 };
 CGN_ASSERT_SIZE(struct cgn_remote, 8);
 
@@ -102,7 +102,8 @@ struct cgn_mapping {
 	struct cgn_external external;
 	union cgn_mapping_word state;
 	__u32 expires_s;		/* end of the last of its explicit parts; 0 if there is none, CGN_FOREVER if static */
-	__u32 synced_s;			/* when the slot's deadline was last written from here */
+	__u16 synced_s;			/* when the slot's deadline was last written from here, the lower 16 bits */
+	__u16 acked;			/* TCP, remote[0]: what the host last acknowledged, the upper 16 bits */
 	__u32 created_s;
 	__u32 peers;			/* bit n: `explicit` has a PEER with ordinal n */
 	struct cgn_remote remote[2];	/* TCP only */
@@ -332,7 +333,7 @@ CGN_ASSERT_SIZE(struct cgn_cache_line, 64);
 
 /* Value of `settings` [0]: what the daemon tells the programs; may change while packets flow. */
 struct cgn_settings {
-	__u32 udp_s, tcp_established_s, tcp_transitory_s, icmp_s;
+	__u32 udp_s, tcp_established_s, tcp_opening_s, tcp_closing_s, icmp_s;
 	__u32 rest_s;
 	__u32 cache_s;		/* packets may go this long without stamping their mapping; 0: `cache` is not used */
 	__u32 cache_mask;	/* lines minus 1 */

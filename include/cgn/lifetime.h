@@ -5,15 +5,18 @@
 #define CGN_LIFETIME_H
 #include "cgn/abi.h"
 
+/* Closed by both sides, or reset. */
+static __always_inline int remote_is_over(const struct cgn_remote *remote)
+{
+	return remote->tcp & CGN_TCP_RST ||
+	       (remote->tcp & (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN)) == (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN);
+}
+
 static __always_inline int remote_is_established(const struct cgn_remote *remote)
 {
-	__u8 tcp = remote->tcp;
+	const __u8 handshake = CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT;
 
-	if ((tcp & (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT)) != (CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN | CGN_TCP_DATA_OUT))
-		return 0;
-	if ((tcp & (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN)) == (CGN_TCP_FIN_OUT | CGN_TCP_FIN_IN))
-		return 0;
-	return !(tcp & CGN_TCP_RST);
+	return (remote->tcp & handshake) == handshake && !remote_is_over(remote);
 }
 
 /* TCP: does any of its connections stand, as far as was seen? */
@@ -23,6 +26,18 @@ static __always_inline int mapping_is_established(const struct cgn_mapping *mapp
 	       remote_is_established(&mapping->remote[1]);
 }
 
+/* TCP without an established connection: by those that are opening or closing, whichever lets it live longer. */
+static __always_inline __u32 mapping_transitory_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	int is_closing = remote_is_over(&mapping->remote[0]) || remote_is_over(&mapping->remote[1]);
+	int is_opening = (mapping->remote[0].port && !remote_is_over(&mapping->remote[0])) ||
+			 (mapping->remote[1].port && !remote_is_over(&mapping->remote[1]));
+
+	if (is_closing && (!is_opening || settings->tcp_closing_s > settings->tcp_opening_s))
+		return settings->tcp_closing_s;
+	return settings->tcp_opening_s;
+}
+
 /* How long the mapping lives without an outbound packet (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 5508 REQ-2). */
 static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
@@ -30,7 +45,7 @@ static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings,
 		return settings->udp_s;
 	if (mapping->external.protocol == IPPROTO_ICMP)
 		return settings->icmp_s;
-	return mapping_is_established(mapping) ? settings->tcp_established_s : settings->tcp_transitory_s;
+	return mapping_is_established(mapping) ? settings->tcp_established_s : mapping_transitory_s(settings, mapping);
 }
 
 /* The end of the explicit lifetime, else of the idle time. */

@@ -45,7 +45,7 @@ static void set_times(uint32_t idle_s, uint32_t rest_s)
 	uint32_t zero = 0;
 
 	assert_true(dataplane_settings(plane.dp, &settings));
-	settings.udp_s = settings.tcp_established_s = settings.tcp_transitory_s = settings.icmp_s = idle_s;
+	settings.udp_s = settings.tcp_established_s = settings.tcp_opening_s = settings.tcp_closing_s = settings.icmp_s = idle_s;
 	settings.rest_s = rest_s;
 	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_SETTINGS), &zero, &settings, 0), 0);
 }
@@ -505,7 +505,7 @@ static int answer_tcp(uint8_t flags)
 	struct cgn_mapping mapping = mapping_of(HOST, 4000, IPPROTO_TCP);
 	char external[16];
 	struct frame frame = { .source = "203.0.113.9", .source_port = 80, .destination_port = mapping.external.port, .protocol = IPPROTO_TCP,
-		.tcp_flags = flags };
+		.tcp_flags = flags, .sequence = 0x9abcdef0 };	/* what the host acknowledged */
 	uint8_t bytes[FRAME_MAX];
 	struct plane_run run;
 
@@ -523,7 +523,7 @@ static void expect_tcp(bool is_established)
 
 	assert_true(dataplane_settings(plane.dp, &settings));
 	settings.tcp_established_s = is_established ? 300 : OVER;
-	settings.tcp_transitory_s = is_established ? OVER : 300;
+	settings.tcp_opening_s = settings.tcp_closing_s = is_established ? OVER : 300;
 	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_SETTINGS), &zero, &settings, 0), 0);
 	assert_int_equal(reap(mapping.slot).kept, 1);
 }

@@ -321,7 +321,7 @@ static void set_times(uint32_t idle_s)
 	uint32_t zero = 0;
 
 	assert_true(dataplane_settings(plane.dp, &settings));
-	settings.udp_s = settings.tcp_established_s = settings.tcp_transitory_s = settings.icmp_s = idle_s;
+	settings.udp_s = settings.tcp_established_s = settings.tcp_opening_s = settings.tcp_closing_s = settings.icmp_s = idle_s;
 	settings.rest_s = 0;
 	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_SETTINGS), &zero, &settings, 0), 0);
 }

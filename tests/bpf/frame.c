@@ -55,10 +55,10 @@ static void put_tcp(const struct frame *frame, const uint8_t *ip, uint8_t *tcp, 
 {
 	put16(tcp, frame->source_port);
 	put16(tcp + 2, frame->destination_port);
-	put16(tcp + 4, 0x1234);
-	put16(tcp + 6, 0x5678);
-	put16(tcp + 8, 0x9abc);
-	put16(tcp + 10, 0xdef0);
+	put16(tcp + 4, (frame->sequence ? frame->sequence : 0x12345678) >> 16);
+	put16(tcp + 6, (frame->sequence ? frame->sequence : 0x12345678) & 0xffff);
+	put16(tcp + 8, (frame->acknowledged ? frame->acknowledged : 0x9abcdef0) >> 16);
+	put16(tcp + 10, (frame->acknowledged ? frame->acknowledged : 0x9abcdef0) & 0xffff);
 	tcp[12] = 5 << 4;
 	tcp[13] = frame->tcp_flags;
 	put16(tcp + 14, 8192);

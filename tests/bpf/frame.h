@@ -24,6 +24,7 @@ struct frame {
 	/* transport: ports, or ICMP type, code and identifier */
 	uint16_t source_port, destination_port;
 	uint8_t tcp_flags;
+	uint32_t sequence, acknowledged;	/* TCP; 0: some numbers, always the same */
 	uint8_t icmp_type, icmp_code;
 	uint16_t identifier;
 	bool no_checksum;		/* UDP checksum 0 */

@@ -129,6 +129,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->udp_s, 300);
 	assert_int_equal(config->tcp_established_s, 7440);
 	assert_int_equal(config->tcp_transitory_s, 240);
+	assert_int_equal(config->tcp_opening_s, 240);
+	assert_int_equal(config->tcp_closing_s, 240);
 	assert_int_equal(config->icmp_s, 60);
 	assert_int_equal(config->mappings_max, 1000000);
 	assert_int_equal(config->subscribers_max, 65536);
@@ -199,7 +201,7 @@ static const char full[] =
 	"static:\n"
 	"  - {protocol: udp, internal: \"198.51.100.15:7000\", external: \"192.0.2.3:3777\"}\n"
 	"  - {protocol: tcp, internal: \"198.51.100.15:7000\", external: \"203.0.113.77:80\"}\n"
-	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, icmp: 61}\n"
+	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61}\n"
 	"tables: {mappings: 5000, subscribers: 70}\n"
 	"filtering: endpoint-independent\n"
 	"pcp:\n"
@@ -300,6 +302,8 @@ static void test_full_service(void **state)
 	assert_int_equal(config->udp_s, 121);
 	assert_int_equal(config->tcp_established_s, 8000);
 	assert_int_equal(config->tcp_transitory_s, 241);
+	assert_int_equal(config->tcp_opening_s, 30);
+	assert_int_equal(config->tcp_closing_s, 241);
 	assert_int_equal(config->icmp_s, 61);
 	assert_int_equal(config->mappings_max, 5000);
 	assert_int_equal(config->subscribers_max, 70);
@@ -773,6 +777,8 @@ static void test_bad_numbers(void **state)
 		{ MINIMAL "timeouts: {udp: 0}\n", 6, { "timeouts.udp: 0 is out of range; right is 1 to 604800" } },
 		{ MINIMAL "timeouts: {tcp-established: 604801}\n", 6, { "timeouts.tcp-established: 604801" } },
 		{ MINIMAL "timeouts: {tcp-transitory: 0}\n", 6, { "timeouts.tcp-transitory" } },
+		{ MINIMAL "timeouts: {tcp-opening: 0}\n", 6, { "timeouts.tcp-opening" } },
+		{ MINIMAL "timeouts: {tcp-closing: 604801}\n", 6, { "timeouts.tcp-closing" } },
 		{ MINIMAL "timeouts: {icmp: 0}\n", 6, { "timeouts.icmp" } },
 		{ MINIMAL "tables: {mappings: 0}\n", 6, { "tables.mappings", "1 to 16777216" } },
 		{ MINIMAL "tables: {mappings: 16777217}\n", 6, { "tables.mappings" } },
@@ -887,6 +893,11 @@ static void test_warnings(void **state)
 			fail_msg("%u: %s", i, text);
 	}
 	assert_false(config_warning(config, i, text, sizeof(text)));
+	config_free(config);
+	config = load_good(MINIMAL "timeouts: {tcp-closing: 239, tcp-opening: 5}\n");
+	assert_true(config_warning(config, 0, text, sizeof(text)));
+	assert_string_equal(text, "timeouts.tcp-closing: 239 is below the 240 of RFC 5382 REQ-5");
+	assert_false(config_warning(config, 1, text, sizeof(text)));
 	config_free(config);
 	config_free(NULL);
 }

@@ -218,7 +218,7 @@ static void test_blocks_in_passing(void **state)
 
 static void test_idle_times(void **state)
 {
-	const struct cgn_settings settings = { .udp_s = 300, .tcp_established_s = 7440, .tcp_transitory_s = 240, .icmp_s = 60 };
+	const struct cgn_settings settings = { .udp_s = 300, .tcp_established_s = 7440, .tcp_opening_s = 240, .tcp_closing_s = 240, .icmp_s = 60 };
 	struct cgn_mapping mapping = { .external.protocol = IPPROTO_UDP, .state.last_outbound_s = 1000, .state.flags = CGN_IMPLICIT };
 	static const struct { uint8_t tcp; bool is_established; } connections[] = {
 		{ 0, false }, { CGN_TCP_SYN_OUT, false }, { CGN_TCP_SYN_OUT | CGN_TCP_SYN_IN, false }, { OPEN, true },

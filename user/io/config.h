@@ -71,6 +71,7 @@ struct config {
 	struct config_static *statics;
 	unsigned statics_count;
 	uint32_t udp_s, tcp_established_s, tcp_transitory_s, icmp_s;
+	uint32_t tcp_opening_s, tcp_closing_s;	/* tcp_transitory_s where the file does not say */
 	uint32_t mappings_max, subscribers_max;
 	struct config_pcp pcp;
 	char *state_dir, *pin_dir, *control;

@@ -20,6 +20,9 @@ static const struct config_number {
 	{ "timeouts.udp", AT(udp_s), 300, 1, WEEK_S, 120, "RFC 4787 REQ-5" },
 	{ "timeouts.tcp-established", AT(tcp_established_s), 7440, 1, WEEK_S, 7440, "RFC 5382 REQ-5" },
 	{ "timeouts.tcp-transitory", AT(tcp_transitory_s), 240, 1, WEEK_S, 240, "RFC 5382 REQ-5" },
+	/* RFC 7857 section 2.1: two times, the first of which may be short */
+	{ "timeouts.tcp-opening", AT(tcp_opening_s), 0, 1, WEEK_S, 0, NULL },
+	{ "timeouts.tcp-closing", AT(tcp_closing_s), 0, 1, WEEK_S, 240, "RFC 5382 REQ-5" },
 	{ "timeouts.icmp", AT(icmp_s), 60, 1, WEEK_S, 60, "RFC 5508 REQ-2" },
 	{ "tables.mappings", AT(mappings_max), 1000000, 1, 1u << 24, 0, NULL },
 	{ "tables.subscribers", AT(subscribers_max), 65536, 1, 1u << 22, 0, NULL },
@@ -60,6 +63,10 @@ bool config_build_numbers(struct config_source *source, struct config *config)
 		else if (!config_check_range(source, place, *value, numbers[i].least, numbers[i].most))
 			return false;
 	}
+	if (!config->tcp_opening_s)
+		config->tcp_opening_s = config->tcp_transitory_s;
+	if (!config->tcp_closing_s)
+		config->tcp_closing_s = config->tcp_transitory_s;
 	if (config->pcp.lifetime_max_s < config->pcp.lifetime_min_s)
 		return config_fail(source, config_at("pcp.lifetime"), "max %u is below min %u; right is max >= min",
 				   config->pcp.lifetime_max_s, config->pcp.lifetime_min_s);
@@ -76,6 +83,8 @@ bool config_number_warning(const struct config *config, unsigned n, char *text, 
 	for (i = 0; i < NUMBER_COUNT; i++) {
 		uint32_t value = *(const uint32_t *)(const void *)((const char *)config + numbers[i].offset);
 
+		if (numbers[i].offset == AT(tcp_closing_s) && value == config->tcp_transitory_s)
+			continue;	/* said of that */
 		if (value >= numbers[i].rfc_least || n--)
 			continue;
 		snprintf(text, text_size, "%s: %u is below the %u of %s", numbers[i].place, value, numbers[i].rfc_least, numbers[i].rfc);

@@ -87,6 +87,8 @@ static const cyaml_schema_field_t timeouts_fields[] = {
 	NUMBER("udp", config.udp_s),
 	NUMBER("tcp-established", config.tcp_established_s),
 	NUMBER("tcp-transitory", config.tcp_transitory_s),
+	NUMBER("tcp-opening", config.tcp_opening_s),
+	NUMBER("tcp-closing", config.tcp_closing_s),
 	NUMBER("icmp", config.icmp_s),
 	CYAML_FIELD_END
 };

@@ -627,8 +627,10 @@ static uint32_t cache_seconds(const struct config *config)
 {
 	uint32_t shortest = config->udp_s;
 
-	if (config->tcp_transitory_s < shortest)
-		shortest = config->tcp_transitory_s;
+	if (config->tcp_opening_s < shortest)
+		shortest = config->tcp_opening_s;
+	if (config->tcp_closing_s < shortest)
+		shortest = config->tcp_closing_s;
 	if (config->tcp_established_s < shortest)
 		shortest = config->tcp_established_s;
 	if (config->icmp_s < shortest)
@@ -640,7 +642,7 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 {
 	struct cgn_subscriber templates[CGN_PREFIXES_MAX] = {};
 	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
-		.tcp_transitory_s = config->tcp_transitory_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S,
+		.tcp_opening_s = config->tcp_opening_s, .tcp_closing_s = config->tcp_closing_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S,
 		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
 	struct cgn_settings before;
 	uint32_t zero = 0, i;
