@@ -14,6 +14,7 @@
 #include "control_set.bpf.h"
 #include "control_clear.bpf.h"
 #include "control_move.bpf.h"
+#include "control_own.bpf.h"
 #include "describe.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -361,6 +362,15 @@ int control_pair(struct cgn_pair_request *ctx)
 
 	request.status = (__u32)pair(&request);
 	*ctx = request;
+	return 0;
+}
+
+SEC("syscall")
+int control_own(struct cgn_own_request *ctx)
+{
+	struct cgn_own_request request = *ctx;
+
+	ctx->status = (__u32)own(&request);
 	return 0;
 }
 

@@ -528,6 +528,19 @@ struct cgn_pair_request {
 	__u32 status;			/* out: CGN_OK, CGN_NOT_ALLOWED, CGN_QUOTA, CGN_EXHAUSTED, CGN_TABLE_FULL, CGN_BUSY */
 };
 
+/* In and out of control_own(): a port block that is known from before a reboot, when explicit mappings stand again. */
+struct cgn_own_request {
+	struct cgn_subscriber_key owner;
+	__u8 addr4[4];			/* external */
+	__u16 first_port;
+	__u8 block_shift;
+	__u8 is_released;		/* 1: it was given back at released_s, and only rests */
+	__u32 released_s;		/* modulo 2^32: may be before this boot */
+	__u32 status;			/* out: CGN_OK; CGN_NOT_FOUND: there is no such block any more; CGN_CANNOT_PROVIDE: it has another
+					 * owner by now; CGN_QUOTA, CGN_BUSY: it rests */
+};
+CGN_ASSERT_SIZE(struct cgn_own_request, 40);
+
 /* In and out of control_clock(). */
 struct cgn_clock_request {
 	__u64 jiffies;			/* out: bpf_jiffies64() */

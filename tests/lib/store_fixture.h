@@ -118,6 +118,9 @@ static inline void record_equal(const struct store_record *a, const struct store
 	assert_int_equal(a->external_port, b->external_port);
 	assert_true(a->epoch_base_s == b->epoch_base_s);
 	assert_int_equal(a->epoch_reason, b->epoch_reason);
+	assert_memory_equal(&a->owner, &b->owner, sizeof(a->owner));
+	assert_int_equal(a->block_shift, b->block_shift);
+	assert_true(a->released_s == b->released_s);
 	assert_int_equal(a->attributes_len, b->attributes_len);
 	if (a->attributes_len)
 		assert_memory_equal(a->attributes, b->attributes, a->attributes_len);

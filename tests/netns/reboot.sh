@@ -20,15 +20,21 @@ expect_equal "$(field "$(pcp map udp 6001 lifetime=0 nonce=2122232425262728292a2
 short=$(pcp map udp 6002 lifetime=1 nonce=3132333435363738393a3b3c)
 expect_equal "$(field "$udp" result)$(field "$tcp" result)$(field "$gone" result)$(field "$short" result)" 0000 "mappings by PCP"
 expect_equal "$(field "$(pcp map udp 6000 lifetime=3600 nonce=0102030405060708090a0b0c)" result)" 0 "one renewed"
+start_reflector peer 203.0.113.9:3478
+before=$(probe host udp 198.51.100.3:5000 203.0.113.9:3478)	# by packets alone
 await_epoch
 wait_for listed 2
 listing=$(mappings)
+wait_for store_says blocks 2	# it learns within a second whose port blocks packets claimed
 
 power_off
 start_xcgnd
 attach
 [[ $(mappings) == "$listing" ]] || fail "other mappings after the reboot: $(mappings) instead of $listing"
 note "the same mappings, with their nonces, and neither the deleted nor the expired one"
+expect_match "$(grep restored "$log" | tail -n 1)" '2 port blocks' "the port blocks of two subscribers come back"
+now=$(probe host udp 198.51.100.3:5001 203.0.113.9:3478)
+expect_equal "${now%:*}" "${before%:*}" "who had a mapping by packets alone has his external address again (RFC 6888 REQ-2)"
 store_says lost 0 || fail "something is lost: $(ctl -j status)"
 store_says restored 2 || fail "not two restored: $(ctl -j status)"
 expect_epoch_ran_on "reboot"
@@ -36,7 +42,6 @@ renewed=$(pcp map udp 6000 lifetime=3600 nonce=0102030405060708090a0b0c)
 expect_equal "$(field "$renewed" result) $(field "$renewed" external)" "0 $(field "$udp" external)" "renewed at its endpoint"
 expect_equal "$(field "$(pcp map tcp 6000 lifetime=7200 nonce=ffffffffffffffffffffffff)" result)" 2 "another nonce is NOT_AUTHORIZED"
 expect_match "$(ctl -j show mappings --origin static)" 192.0.2.3:7777 "the operator's mapping comes from the configuration"
-start_reflector peer 203.0.113.9:3478
 background host "$scratch/in.out" /usr/bin/python3 "$lib/stream.py" udp-take 198.51.100.2:6000
 wait_for says "$scratch/in.out" ready
 in_ns peer timeout 5 /usr/bin/python3 "$lib/stream.py" udp-send 203.0.113.9:7100 "$(field "$udp" external)" 50 > "$scratch/send.out" &

@@ -47,13 +47,18 @@ static void round_trip(const struct store_record *record)
 static void records_round_trip(void **state)
 {
 	struct store_record grant = fixture_grant(7), deletion = fixture_deletion(7), peer = fixture_grant(8),
-		epoch = { .kind = STORE_EPOCH, .epoch_base_s = 1700000000000, .epoch_reason = CGN_EPOCH_CLEARED };
+		epoch = { .kind = STORE_EPOCH, .epoch_base_s = 1700000000000, .epoch_reason = CGN_EPOCH_CLEARED },
+		block = { .kind = STORE_BLOCK, .owner = { .addr4 = { 10, 0, 0, 7 }, .realm = 3 }, .block_shift = 8, .released_s = 1700000000001 };
 
 	(void)state;
 	round_trip(&grant);
 	round_trip(&deletion);
 	epoch.key.internal.host6[0] = 0xfd;
 	round_trip(&epoch);
+	memcpy(block.key.internal.addr4, "\xc0\0\2\1", 4);
+	block.key.internal.port = 1280;
+	block.owner.host6[15] = 9;
+	round_trip(&block);
 	peer.key.opcode = CGN_PEER;
 	peer.key.remote_port = 443;
 	memset(peer.key.remote6, 0x20, 16);

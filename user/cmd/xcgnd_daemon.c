@@ -103,10 +103,11 @@ static json_t *store_of(const struct persistence *persistence)
 {
 	struct persistence_stats stats = persistence_stats(persistence);
 
-	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "complete", stats.is_complete, "failing", stats.is_failing,
+	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "complete", stats.is_complete, "failing", stats.is_failing,
 			 "commits", (json_int_t)stats.commits, "failures", (json_int_t)stats.failures, "bytes", (json_int_t)stats.bytes,
+			 "blocks", (json_int_t)stats.blocks,
 			 "at_start", "restored", (json_int_t)stats.restored, "expired", (json_int_t)stats.expired,
-			 "superseded", (json_int_t)stats.superseded, "lost", (json_int_t)stats.lost);
+			 "superseded", (json_int_t)stats.superseded, "lost", (json_int_t)stats.lost, "blocks", (json_int_t)stats.blocks_owned);
 }
 
 static bool command_status(void *context, const json_t *request, json_t *reply, struct control_error *error)

@@ -66,6 +66,11 @@ int dataplane_pair(void *dp, struct cgn_pair_request *request)
 	return run(dp, DP_CONTROL_PAIR, request, sizeof(*request));
 }
 
+int dataplane_own(struct dataplane *dp, struct cgn_own_request *request)
+{
+	return run(dp, DP_CONTROL_OWN, request, sizeof(*request));
+}
+
 /* Array elements stand 8 bytes apart, whatever their size. */
 static uint32_t *batch_slot(struct dataplane *dp, uint32_t index)
 {

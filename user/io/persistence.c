@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "block_record.h"
 #include "config.h"
 #include "dataplane.h"
 #include "dataplane_recorder.h"
@@ -23,12 +24,13 @@ struct persistence {
 	struct store *store;
 	struct dataplane_recorder *recorder;
 	struct store_snapshot *snapshot;
+	struct block_recorder *blocks;
 	struct store_restored restored;
 	struct ev_loop *loop;
 	struct ev_timer timer;
 	bool is_bound;		/* `meta` names the store */
 	bool was_failing;
-	uint64_t ticked_ms;
+	double looked_s;	/* when `blocks` last looked */
 };
 
 const struct dataplane_ops *const persistence_ops = &dataplane_recorder_ops;
@@ -145,8 +147,9 @@ static bool is_state_lost(const struct persistence *persistence, const struct st
 static void log_restored(const struct store_restored *restored, const struct store_report *report, double took_s)
 {
 	if (report->origin == STORE_ADOPTED)
-		log_info("restored %u explicit mappings in %.1f s after %" PRIu64 " s down; %u expired meanwhile, %u had ended before",
-			 restored->restored, took_s, report->down_s, restored->expired, restored->superseded);
+		log_info("restored %u explicit mappings and %u port blocks in %.1f s after %" PRIu64 " s down; %u expired meanwhile, "
+			 "%u had ended before", restored->restored, restored->blocks_owned, took_s, report->down_s, restored->expired,
+			 restored->superseded);
 	if (restored->lost)
 		log_error("%u explicit mappings could not be restored: their external endpoints are no longer to be had", restored->lost);
 }
@@ -180,6 +183,15 @@ static bool restore_epochs(struct persistence *persistence, uint32_t epoch)
 	return done;
 }
 
+static void restore_blocks(struct persistence *persistence)
+{
+	struct store_restored *restored = &persistence->restored;
+
+	restored->blocks_owned = block_record_restore(persistence->dp, persistence->store, restored->blocks, restored->block_count);
+	free(restored->blocks);
+	restored->blocks = NULL;
+}
+
 /* The maps are empty: what the store has comes back, and with all of it the Epoch. */
 static bool restore(struct persistence *persistence, const struct store_report *report, struct dataplane_error *error)
 {
@@ -195,6 +207,7 @@ static bool restore(struct persistence *persistence, const struct store_report *
 		snprintf(error->text, sizeof(error->text), "stable storage cannot be read: %s", store_strerror(failed));
 		return false;
 	}
+	restore_blocks(persistence);
 	log_restored(&persistence->restored, report, monotonic_s() - began_s);
 	if (!is_state_lost(persistence, report, &reason)) {
 		reason = (enum cgn_epoch_reason)state.epoch_reason;
@@ -236,6 +249,8 @@ static bool start(struct persistence *persistence, const struct store_report *re
 		adopt(persistence, report, meta);
 	else if (!restore(persistence, report, error))
 		return false;
+	if (store_snapshot_is_running(persistence->snapshot))	/* which writes them all */
+		block_recorder_adopt(persistence->blocks);
 	/* fresh maps have promised nothing yet, and will not before a commit succeeds: packets need not wait for that */
 	if (!store_commit(persistence->store) || !meta)
 		bind_store(persistence);
@@ -264,8 +279,11 @@ static bool open_parts(struct persistence *persistence, const struct config *con
 	log_opening(config, &report);
 	persistence->recorder = dataplane_recorder_new(&source, persistence->store);
 	persistence->snapshot = store_snapshot_new(persistence->store, persistence->dp);
-	if (persistence->recorder && persistence->snapshot)
+	persistence->blocks = block_recorder_new(persistence->dp, persistence->store);
+	if (persistence->recorder && persistence->snapshot && persistence->blocks) {
+		store_snapshot_set_blocks(persistence->snapshot, persistence->blocks);
 		return start(persistence, &report, is_fresh ? NULL : &meta, error);
+	}
 	error->code = DATAPLANE_KERNEL;
 	snprintf(error->text, sizeof(error->text), "out of memory");
 	return false;
@@ -291,10 +309,14 @@ void persistence_close(struct persistence *persistence)
 {
 	if (!persistence)
 		return;
-	if (persistence->loop)
+	if (persistence->loop) {
 		ev_timer_stop(persistence->loop, &persistence->timer);
+		if (!store_failure(persistence->store) && !block_recorder_update(persistence->blocks))
+			store_commit(persistence->store);	/* whose blocks these are when the machine goes down now */
+	}
 	store_snapshot_free(persistence->snapshot);
 	dataplane_recorder_free(persistence->recorder);
+	block_recorder_free(persistence->blocks);
 	store_close(persistence->store);
 	free(persistence);
 }
@@ -322,6 +344,20 @@ bool persistence_record(struct persistence *persistence, const struct cgn_explic
 	return dataplane_recorder_note(persistence->recorder, &stored);
 }
 
+/* Blocks that packets claimed, and those that were given back. */
+static void look_at_blocks(struct persistence *persistence)
+{
+	double now_s = monotonic_s();
+	int failed;
+
+	if (store_failure(persistence->store) || now_s - persistence->looked_s < TICK_S)
+		return;
+	persistence->looked_s = now_s;
+	failed = block_recorder_update(persistence->blocks);
+	if (failed)
+		log_error("cannot record port blocks: %s", store_strerror(failed));
+}
+
 static void handle_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct persistence *persistence = timer->data;
@@ -330,6 +366,7 @@ static void handle_timer(struct ev_loop *loop, struct ev_timer *timer, int event
 	(void)events;
 	if (!store_failure(persistence->store))
 		store_snapshot_slice(persistence->snapshot);
+	look_at_blocks(persistence);
 	if (!store_tick(persistence->store))
 		bind_store(persistence);
 	note_failure(persistence);
@@ -355,5 +392,6 @@ struct persistence_stats persistence_stats(const struct persistence *persistence
 
 	return (struct persistence_stats){ .commits = store.commits, .failures = store.failures, .bytes = store.bytes,
 		.is_complete = store_state(persistence->store).is_complete, .is_failing = store_failure(persistence->store),
-		.restored = restored->restored, .expired = restored->expired, .superseded = restored->superseded, .lost = restored->lost };
+		.restored = restored->restored, .expired = restored->expired, .superseded = restored->superseded, .lost = restored->lost,
+		.blocks = block_recorder_count(persistence->blocks), .blocks_owned = restored->blocks_owned };
 }

@@ -18,7 +18,8 @@ struct persistence_stats {
 	uint64_t commits, failures, bytes;	/* since the start */
 	bool is_complete;			/* a reboot now would lose nothing */
 	bool is_failing;			/* nothing can be written: creations are refused */
-	uint32_t restored, expired, superseded, lost;	/* at the start */
+	uint32_t blocks;			/* port blocks of subscribers that are recorded */
+	uint32_t restored, expired, superseded, lost, blocks_owned;	/* at the start */
 };
 
 /* The configuration is applied to the maps already, its static mappings too. `is_fresh` as dataplane_open() said. On return the

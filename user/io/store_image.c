@@ -327,13 +327,13 @@ const uint8_t *store_image_next(struct store_image *image)
 	return NULL;
 }
 
-const uint8_t *store_image_next_epoch(const struct store_image *image, size_t *position)
+const uint8_t *store_image_next_of(const struct store_image *image, enum store_kind kind, size_t *position)
 {
 	const uint8_t *bytes;
 
 	while (*position < image->count) {
 		bytes = image->records[(*position)++];
-		if (bytes && bytes[2] == STORE_EPOCH)
+		if (bytes && bytes[2] == kind)
 			return bytes;
 	}
 	return NULL;

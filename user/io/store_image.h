@@ -17,8 +17,8 @@ void store_image_free(struct store_image *image);	/* NULL is fine */
 
 /* Grants, the youngest first, as store_record_at() reads them. NULL: there are no more. Borrowed until the image is freed. */
 const uint8_t *store_image_next(struct store_image *image);
-/* Epochs of single clients, in no order; *position is 0 at first. NULL: there are no more. */
-const uint8_t *store_image_next_epoch(const struct store_image *image, size_t *position);
+/* Records of another kind, in no order; *position is 0 at first. NULL: there are no more. */
+const uint8_t *store_image_next_of(const struct store_image *image, enum store_kind kind, size_t *position);
 /* Grants left out because a younger one has their external endpoint: theirs had ended before. */
 size_t store_image_superseded(const struct store_image *image);
 

@@ -74,6 +74,13 @@ void store_record_encode(struct writer *w, const struct store_record *record)
 		writer_u64(w, record->epoch_base_s);
 		writer_u32(w, record->epoch_reason);
 	}
+	if (record->kind == STORE_BLOCK) {
+		writer_bytes(w, record->owner.host6, 16);
+		writer_bytes(w, record->owner.addr4, 4);
+		writer_u8(w, record->owner.realm);
+		writer_u8(w, record->block_shift);
+		writer_u64(w, record->released_s);
+	}
 	if (w->overflow)
 		return;
 	len = writer_len(w) - start;
@@ -143,7 +150,14 @@ bool store_record_decode(struct reader *outer, struct store_record *ret_record)
 		record.epoch_base_s = reader_u64(&r);
 		record.epoch_reason = reader_u32(&r);
 	}
-	if (r.short_read || reader_left(&r) || presence & ~PRESENCE_ALL || record.kind < STORE_GRANT || record.kind > STORE_EPOCH)
+	if (record.kind == STORE_BLOCK) {
+		reader_bytes(&r, record.owner.host6, 16);
+		reader_bytes(&r, record.owner.addr4, 4);
+		record.owner.realm = reader_u8(&r);
+		record.block_shift = reader_u8(&r);
+		record.released_s = reader_u64(&r);
+	}
+	if (r.short_read || reader_left(&r) || presence & ~PRESENCE_ALL || record.kind < STORE_GRANT || record.kind > STORE_BLOCK)
 		return false;
 	if (presence & HAS_ATTRIBUTES && (!record.attributes_len || !attributes_are_whole(record.attributes, record.attributes_len)))
 		return false;

@@ -3,7 +3,8 @@
  * functions over bytes. A record is
  *   length 2 (of what follows) | kind 1 | presence 1 | opcode 1 | host6 16? | addr4 4 | port 2 | protocol 1 | realm 1 |
  *   remote6 16, remote port 2? | and of a grant: nonce 12 | expiry 8 | client 4 or 16 | client port 2 | external addr4 4 |
- *   external port 2 | attributes to the end?; of an Epoch: base 8 | reason 4
+ *   external port 2 | attributes to the end?; of an Epoch: base 8 | reason 4; of a block: its owner's host6 16 | addr4 4 |
+ *   realm 1 | log2 of its size 1 | when it was given back 8
  * and an attribute is tag 1 | length 2 | bytes. Fields with `?` stand there if the presence bit says so. */
 #ifndef CGN_STORE_RECORD_H
 #define CGN_STORE_RECORD_H
@@ -20,6 +21,7 @@ enum store_kind {
 	STORE_GRANT = 1,
 	STORE_DELETION = 2,	/* has nothing but its key */
 	STORE_EPOCH = 3,	/* of one client who alone lost something: his address is host6, the rest of the key is zero */
+	STORE_BLOCK = 4,	/* a port block: its external address is addr4, its first port is port, the rest of the key is zero */
 };
 
 /* Whose grant it is. The maps number the PEERs of a mapping; here they have their names. */
@@ -36,6 +38,9 @@ struct store_record {
 	enum store_kind kind;
 	uint64_t epoch_base_s;			/* STORE_EPOCH: store time */
 	uint32_t epoch_reason;			/* enum cgn_epoch_reason */
+	struct cgn_subscriber_key owner;	/* STORE_BLOCK; released: the last one */
+	uint8_t block_shift;			/* log2 of its size */
+	uint64_t released_s;			/* store time; 0: it is owned */
 	uint8_t nonce[CGN_NONCE_LEN];
 	uint64_t expires_s;			/* store time, see store.h */
 	uint8_t client6[16];

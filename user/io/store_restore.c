@@ -211,12 +211,39 @@ static int collect_epochs(const struct store_image *image, struct store_restored
 	const uint8_t *bytes;
 	size_t position = 0;
 
-	while ((bytes = store_image_next_epoch(image, &position))) {
+	while ((bytes = store_image_next_of(image, STORE_EPOCH, &position))) {
 		grown = realloc(restored->epochs, (restored->epoch_count + 1) * sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
 		restored->epochs = grown;
 		store_record_at(bytes, &restored->epochs[restored->epoch_count++]);
+	}
+	return 0;
+}
+
+static void block_from(const struct store_record *record, struct store_block *ret_block)
+{
+	*ret_block = (struct store_block){ .owner = record->owner, .released_s = record->released_s,
+		.first_port = record->key.internal.port, .block_shift = record->block_shift };
+	memcpy(ret_block->external4, record->key.internal.addr4, sizeof(ret_block->external4));
+}
+
+static int collect_blocks(const struct store_image *image, struct store_restored *restored)
+{
+	struct store_record record;
+	const uint8_t *bytes;
+	size_t position = 0, count = 0;
+
+	while (store_image_next_of(image, STORE_BLOCK, &position))
+		count++;
+	if (!count)
+		return 0;
+	restored->blocks = calloc(count, sizeof(*restored->blocks));
+	if (!restored->blocks)
+		return -ENOMEM;
+	for (position = 0; (bytes = store_image_next_of(image, STORE_BLOCK, &position)); ) {
+		store_record_at(bytes, &record);
+		block_from(&record, &restored->blocks[restored->block_count++]);
 	}
 	return 0;
 }
@@ -237,11 +264,15 @@ int store_restore(struct store *store, const struct dataplane_ops *ops, void *da
 		failed = restore(store, &all, &restored);
 	if (!failed)
 		failed = collect_epochs(image, &restored);
+	if (!failed)
+		failed = collect_blocks(image, &restored);
 	free(grants.record);
 	store_image_free(image);
-	if (failed)
+	if (failed) {
 		free(restored.epochs);
-	else
+		free(restored.blocks);
+	} else {
 		*ret_restored = restored;
+	}
 	return failed;
 }

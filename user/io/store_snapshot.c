@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <stdlib.h>
 #include <string.h>
+#include "block_record.h"
 #include "dataplane.h"
 #include "explicit_record.h"
 #include "store.h"
@@ -17,6 +18,9 @@ struct store_snapshot {
 	uint64_t cursor;		/* in `explicit` */
 	bool is_at_epochs, is_first_epoch;	/* then those follow */
 	struct cgn_client client;
+	struct block_recorder *blocks;
+	bool is_at_blocks;			/* last of all */
+	uint32_t block_cursor;
 	uint64_t position;		/* of the log, where this one began */
 	uint64_t began_bytes;		/* the store's count at that time */
 	uint64_t written_bytes;		/* by the last whole one */
@@ -36,6 +40,11 @@ struct store_snapshot *store_snapshot_new(struct store *store, struct dataplane 
 	return snapshot;
 }
 
+void store_snapshot_set_blocks(struct store_snapshot *snapshot, struct block_recorder *blocks)
+{
+	snapshot->blocks = blocks;
+}
+
 void store_snapshot_free(struct store_snapshot *snapshot)
 {
 	free(snapshot);
@@ -47,7 +56,8 @@ void store_snapshot_begin(struct store_snapshot *snapshot)
 		return;
 	snapshot->is_running = true;
 	snapshot->cursor = 0;
-	snapshot->is_at_epochs = false;
+	snapshot->is_at_epochs = snapshot->is_at_blocks = false;
+	snapshot->block_cursor = 0;
 	snapshot->position = store_position(snapshot->store);
 	snapshot->began_bytes = store_stats(snapshot->store).bytes;
 }
@@ -95,6 +105,14 @@ static bool slice_epochs(struct store_snapshot *snapshot, int *ret_failed)
 	return false;
 }
 
+/* True: that was the last. */
+static bool slice_blocks(struct store_snapshot *snapshot, int *ret_failed)
+{
+	if (snapshot->blocks)
+		*ret_failed = block_recorder_put_all(snapshot->blocks, &snapshot->block_cursor);
+	return !*ret_failed && !snapshot->block_cursor;
+}
+
 static int slice_explicit(struct store_snapshot *snapshot)
 {
 	int count, i, failed = 0;
@@ -117,7 +135,9 @@ int store_snapshot_slice(struct store_snapshot *snapshot)
 		return 0;
 	if (!snapshot->is_at_epochs)
 		failed = slice_explicit(snapshot);
-	else if (slice_epochs(snapshot, &failed))
+	else if (!snapshot->is_at_blocks)
+		snapshot->is_at_blocks = slice_epochs(snapshot, &failed);
+	else if (slice_blocks(snapshot, &failed))
 		finish(snapshot);
 	if (failed)
 		snapshot->is_running = false;	/* what is there still counts: begun anew another time */

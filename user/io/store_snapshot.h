@@ -8,10 +8,13 @@
 
 struct dataplane;
 struct store;
+struct block_recorder;
 struct store_snapshot;	/* opaque */
 
 /* Borrows both. NULL: out of memory. */
 struct store_snapshot *store_snapshot_new(struct store *store, struct dataplane *dp);
+/* Port blocks are written too. Borrowed; NULL: not. */
+void store_snapshot_set_blocks(struct store_snapshot *snapshot, struct block_recorder *blocks);
 void store_snapshot_free(struct store_snapshot *snapshot);	/* NULL is fine */
 
 /* Begins one with the next slice, unless one is under way. */
