@@ -4,7 +4,7 @@
   pcp.py map PROTOCOL PORT [external=A:P] [lifetime=S] [nonce=HEX] [prefer-failure] [description=TEXT] [third-party=A]     RFC 6887 section 11
              [filter=NET/LENGTH:PORT,…] [port-set=COUNT]     sections 13.3; RFC 7753
   pcp.py announce                                                                      section 14.1
-  pcp.py natpmp                                                                        RFC 6886 section 3.2: external address
+  pcp.py natpmp [map PROTOCOL PORT [lifetime=S]]     RFC 6886 sections 3.2 and 3.3: external address, or a mapping
   pcp.py listen [seconds=N]      waits for one multicast ANNOUNCE on 224.0.0.1:5350
   pcp.py fill COUNT [lifetime=S] UDP mappings, COUNT in all, from every 198.51.100.x of this host in turn
 Also: source=ADDRESS[:PORT] server=ADDRESS wait=S (says "asking", then repeats the request every 2 ms until S seconds have gone)
@@ -63,7 +63,9 @@ def describe(answer):
         return "short={}".format(answer.hex())
     if answer[0] == 0:	# NAT-PMP
         fields = ["version=0", "opcode={}".format(answer[1]), "result={}".format(struct.unpack("!H", answer[2:4])[0])]
-        if len(answer) >= 12:
+        if len(answer) == 16:
+            fields += ["epoch={}".format(struct.unpack("!I", answer[4:8])[0]), "external-port={}".format(struct.unpack("!H", answer[10:12])[0])]
+        elif len(answer) >= 12:
             fields += ["epoch={}".format(struct.unpack("!I", answer[4:8])[0]), "external=" + str(ipaddress.IPv4Address(answer[8:12]))]
         return " ".join(fields)
     version, opcode, _, result, lifetime_s, epoch_s = struct.unpack("!BBBBII", answer[:12])
@@ -175,6 +177,8 @@ def main():
         request = map_request(options.get("client", source), words[1], words[2], options)
     elif words[0] == "announce":
         request = header(0, 0, options.get("client", source))
+    elif len(words) > 1:
+        request = struct.pack("!BBHHHI", 0, 1 if words[2] == "udp" else 2, 0, int(words[3]), 0, int(options.get("lifetime", 600)))
     else:
         request = b"\0\0"
     came = exchange(request, (source, int(port or 0)), server, options)

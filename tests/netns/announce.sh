@@ -1,11 +1,11 @@
 #!/bin/bash
 # RFC 6887 section 14.1.3: an Epoch that was reset is announced, by multicast and to every known client, again and again with gaps
-# that double. Section 8.5: one client alone may have another Epoch, also after a restart.
+# that double; and to clients of NAT-PMP as it says. Section 8.5: one client alone may have another Epoch, also after a restart.
 #   host ──────── in0 cgn out0 ──────── peer       198.51.100.2,.3 │ .1  203.0.113.1 │ 203.0.113.9, .10
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
 
-topology < /dev/null
+topology <<< "pcp: {nat-pmp: true}"
 start_capture host host0 "udp and src port 5351"
 capture=$job
 captured() { tcpdump -tt -n -r "$scratch/host0.pcap" "$1" 2> /dev/null; }
@@ -23,14 +23,21 @@ bytes=$(tcpdump -x -n -r "$scratch/host0.pcap" "$multicast" 2> /dev/null | tr -d
 expect_match "$bytes" '02800000000000000000000[0-3]0{24}' "24 bytes: an ANNOUNCE with result 0, lifetime 0 and a young Epoch"
 
 # Clients that have mappings are told at the port that asked; a daemon that died while it announced begins again.
-expect_equal "$(field "$(pcp map udp 40001 source=198.51.100.2:50001)" result)" 0 "a client with one mapping"
+expect_equal "$(field "$(pcp map udp 40001 source=198.51.100.2:50001 nonce=0102030405060708090a0b0c)" result)" 0 "a client with one mapping"
 expect_equal "$(field "$(pcp map udp 40002 source=198.51.100.3:50002)" result)" 0 "another one"
 expect_equal "$(field "$(pcp map tcp 40003 source=198.51.100.3:50002)" result)" 0 "with two"
+expect_equal "$(field "$(pcp natpmp map udp 40004 source=198.51.100.2:50004)" result)" 0 "a client of NAT-PMP"
+address=$(field "$(pcp natpmp)" external)
 stop_xcgnd KILL
 start_xcgnd
 wait_for at_least "dst 198.51.100.2 and dst port 50001 and udp[9] = 0x80" 3
 wait_for at_least "dst 198.51.100.3 and dst port 50002 and udp[9] = 0x80" 3
+natpmp="src 198.51.100.1 and dst 198.51.100.2 and dst port 5350 and udp[8] = 0 and udp[9] = 0x80 and udp[10:2] = 0"
+wait_for at_least "$natpmp" 3
 finish "$capture"
+read -r a b c d <<< "${address//./ }"
+expect_equal "$(captured "$natpmp and udp[16:4] = $((a << 24 | b << 16 | c << 8 | d)) and udp[4:2] = 20" | wc -l)" 3 \
+	"that of NAT-PMP in its own terms, at port 5350, with its external address $address (RFC 6886 section 3.2.1)"
 expect_equal "$(captured "dst 198.51.100.3 and dst port 50002 and udp[9] = 0x80" | wc -l)" 3 "told once a pass, three passes"
 
 # One client's own Epoch survives the daemon.

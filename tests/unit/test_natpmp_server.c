@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* NAT-PMP (RFC 6886) on the server's port: bytes written by hand from the figures of its section 3. */
 #include "pcp_fixture.h"
+#include "announcer.h"
 
 #define ADDRESS_REQUEST 0, 0
 #define ADDRESS_RESPONSE(result, ...) 0, 128, 0, result, EPOCH, __VA_ARGS__
@@ -235,12 +236,62 @@ static void test_disabled(void **state)
 /* NP.16 */
 static void test_announcement(void **state)
 {
-	static const uint8_t external4[4] = { 192, 0, 2, 9 };
+	static const uint8_t external4[4] = { 192, 0, 2, 9 }, client6[16] = { [10] = 0xff, 0xff, 198, 51, 100, 2 };
 	struct fixture *fixture = *state;
 
-	assert_int_equal(pcp_server_natpmp_announcement(fixture->server, external4, NOW_S, fixture->reply, 12), 12);
+	assert_int_equal(pcp_server_natpmp_announcement(fixture->server, NULL, external4, NOW_S, fixture->reply, 12), 12);
 	assert_memory_equal(fixture->reply, ((const uint8_t[]){ ADDRESS_RESPONSE(0, 192, 0, 2, 9) }), 12);
-	assert_int_equal(pcp_server_natpmp_announcement(fixture->server, external4, NOW_S, fixture->reply, 11), 0);
+	assert_int_equal(pcp_server_natpmp_announcement(fixture->server, NULL, external4, NOW_S, fixture->reply, 11), 0);
+	/* one client has an Epoch of its own */
+	assert_true(pcp_server_reset_epoch_of(fixture->server, client6, NOW_S - 1));
+	assert_int_equal(pcp_server_natpmp_announcement(fixture->server, client6, external4, NOW_S, fixture->reply, 12), 12);
+	assert_memory_equal(fixture->reply, ((const uint8_t[]){ 0, 128, 0, 0, 0, 0, 0, 1, 192, 0, 2, 9 }), 12);
+}
+
+/* NP.22: a mapping that changed is told in the terms of the protocol that made it. */
+static void test_update(void **state)
+{
+	struct pcp_update update = { .opcode = PCP_MAP, .expires_s = NOW_S + 600,
+		.peer.map = { .protocol = UDP, .internal_port = 12354, .external_port = 1030 } };
+	struct fixture *fixture = *state;
+	uint8_t *reply = fixture->reply;
+
+	assert_int_equal(pcp_server_natpmp_update(fixture->server, &update, NOW_S, reply, 16), 16);
+	assert_memory_equal(reply, ((const uint8_t[]){ UDP_RESPONSE(0, PORT_12354, PORT_1030, S600) }), 16);
+	assert_int_equal(pcp_server_natpmp_update(fixture->server, &update, NOW_S, reply, 15), 0);
+	update.peer.map.protocol = TCP;
+	update.result = PCP_CANNOT_PROVIDE_EXTERNAL;
+	assert_int_equal(pcp_server_natpmp_update(fixture->server, &update, NOW_S, reply, 16), 16);
+	assert_memory_equal(reply, ((const uint8_t[]){ TCP_RESPONSE(4, PORT_12354, 0, 0, 0, 0, 0, 0) }), 16);
+	/* not of NAT-PMP: a PEER, a nonce, NAT-PMP not served */
+	update.opcode = PCP_PEER;
+	assert_int_equal(pcp_server_natpmp_update(fixture->server, &update, NOW_S, reply, 16), 0);
+	update.opcode = PCP_MAP;
+	update.peer.map.nonce[11] = 1;
+	assert_int_equal(pcp_server_natpmp_update(fixture->server, &update, NOW_S, reply, 16), 0);
+	update.peer.map.nonce[11] = 0;
+	fixture->policy.nat_pmp = false;
+	pcp_server_set_policy(fixture->server, &fixture->policy);
+	assert_int_equal(pcp_server_natpmp_update(fixture->server, &update, NOW_S, reply, 16), 0);
+}
+
+/* Who renews has heard of it: no more updates. */
+static void test_update_refreshed(void **state)
+{
+	struct pcp_update update = { .opcode = PCP_MAP, .peer.map = { .protocol = UDP, .internal_port = 12354 } };
+	struct announcer *announcer = announcer_new();
+	struct fixture *fixture = *state;
+
+	memcpy(update.client6, fixture->source6, 16);
+	memcpy(update.internal6, fixture->source6, 16);
+	pcp_server_set_announcer(fixture->server, announcer);
+	assert_true(announcer_update(announcer, &update, 0));
+	expect_reply(fixture, BYTES(TCP_REQUEST(PORT_12354, 0, 0, S600)), BYTES(TCP_RESPONSE(0, PORT_12354, 4, 0, S600)));
+	assert_int_equal(announcer_updates(announcer), 1);
+	expect_reply(fixture, BYTES(UDP_REQUEST(PORT_12354, PORT_1030, S600)), BYTES(UDP_RESPONSE(0, PORT_12354, PORT_1030, S600)));
+	assert_int_equal(announcer_updates(announcer), 0);
+	pcp_server_set_announcer(fixture->server, NULL);
+	announcer_free(announcer);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, natpmp_up, fixture_down)
@@ -250,7 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_address), TEST(test_map), TEST(test_map_reserved), TEST(test_map_failed), TEST(test_map_existing),
 		TEST(test_pcp_after_natpmp), TEST(test_delete), TEST(test_delete_all), TEST(test_opcodes), TEST(test_short),
-		TEST(test_not_from_here), TEST(test_disabled), TEST(test_announcement),
+		TEST(test_not_from_here), TEST(test_disabled), TEST(test_announcement), TEST(test_update), TEST(test_update_refreshed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * policy permits more. The companion port of the other protocol (section 3.3) lies in the same port block, thus is the
  * subscriber's already. */
 #include <stdlib.h>
+#include "announcer.h"
 #include "natpmp_codec.h"
 #include "pcp_request.h"
 
@@ -89,6 +90,9 @@ static int map_create(const struct pcp_server *server, const struct pcp_datagram
 		return pcp_status_error(answered.status);
 	response->external_port = answered.external.port;
 	response->lifetime_s = least_of(answered.lifetime_s, request->lifetime_s);
+	if (server->announcer)
+		announcer_refreshed(server->announcer, datagram->source6, &(struct pcp_map){ .protocol = question.internal.protocol,
+				    .internal_port = request->internal_port });
 	return 0;
 }
 
@@ -200,13 +204,42 @@ size_t natpmp_handle(struct pcp_server *server, const struct pcp_datagram *datag
 	return writer_len(&w);
 }
 
-size_t pcp_server_natpmp_announcement(const struct pcp_server *server, const uint8_t external4[4], uint32_t now_s, uint8_t *reply,
-				      size_t reply_size)
+/* ---- unsolicited ---- */
+
+bool pcp_server_may_be_natpmp(const struct pcp_server *server, const uint8_t nonce[CGN_NONCE_LEN])
 {
-	struct natpmp_response response = { .opcode = NATPMP_ADDRESS, .epoch_s = now_s - server->epoch_base_s };
+	static const uint8_t zeros[CGN_NONCE_LEN];
+
+	return server->policy.nat_pmp && !memcmp(nonce, zeros, sizeof(zeros));
+}
+
+size_t pcp_server_natpmp_announcement(const struct pcp_server *server, const uint8_t *client6, const uint8_t external4[4], uint32_t now_s,
+				      uint8_t *reply, size_t reply_size)
+{
+	struct natpmp_response response = { .opcode = NATPMP_ADDRESS };
 	struct writer w;
 
+	response.epoch_s = client6 ? pcp_server_epoch_of(server, client6, now_s) : now_s - server->epoch_base_s;
 	memcpy(response.external4, external4, sizeof(response.external4));
+	writer_init(&w, reply, reply_size);
+	natpmp_encode_response(&w, &response);
+	return w.overflow ? 0 : writer_len(&w);
+}
+
+size_t pcp_server_natpmp_update(const struct pcp_server *server, const struct pcp_update *update, uint32_t now_s, uint8_t *reply,
+				size_t reply_size)
+{
+	struct natpmp_response response = { .opcode = update->peer.map.protocol == protocol_of(NATPMP_MAP_UDP) ? NATPMP_MAP_UDP : NATPMP_MAP_TCP,
+		.result = (uint16_t)natpmp_result_from_pcp(update->result), .internal_port = update->peer.map.internal_port };
+	struct writer w;
+
+	if (update->opcode != PCP_MAP || !pcp_server_may_be_natpmp(server, update->peer.map.nonce))
+		return 0;
+	response.epoch_s = pcp_server_epoch_of(server, update->client6, now_s);
+	if (update->result == PCP_SUCCESS) {
+		response.external_port = update->peer.map.external_port;
+		response.lifetime_s = update->expires_s > now_s ? update->expires_s - now_s : 0;
+	}
 	writer_init(&w, reply, reply_size);
 	natpmp_encode_response(&w, &response);
 	return w.overflow ? 0 : writer_len(&w);

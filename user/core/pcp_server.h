@@ -90,8 +90,14 @@ size_t pcp_server_update(const struct pcp_server *server, const struct pcp_updat
 void pcp_server_set_updater(struct pcp_server *server, bool (*update)(void *context, const struct pcp_update *update), void *context);
 /* Whom to tell that a client refreshed its mapping, so that its Mapping Updates end; borrowed, NULL is fine. */
 void pcp_server_set_announcer(struct pcp_server *server, struct announcer *announcer);
-/* The announcement of NAT-PMP (RFC 6886 section 3.2.1), for those whose external address is external4. */
-size_t pcp_server_natpmp_announcement(const struct pcp_server *server, const uint8_t external4[4], uint32_t now_s, uint8_t *reply,
-				      size_t reply_size);
+/* May NAT-PMP have made the MAP with this nonce? Its mappings have one of zeros. A PCP client may have that too (RFC 6887 section
+ * 11.1), so that it is to be told both ways; each client leaves the other's version alone. */
+bool pcp_server_may_be_natpmp(const struct pcp_server *server, const uint8_t nonce[CGN_NONCE_LEN]);
+/* The announcement of NAT-PMP (RFC 6886 section 3.2.1) with an external address, to one client, or with the Epoch of all (NULL). */
+size_t pcp_server_natpmp_announcement(const struct pcp_server *server, const uint8_t *client6, const uint8_t external4[4], uint32_t now_s,
+				      uint8_t *reply, size_t reply_size);
+/* pcp_server_update() in its terms, for a MAP: the response to a mapping request that nobody sent. 0: not of NAT-PMP. */
+size_t pcp_server_natpmp_update(const struct pcp_server *server, const struct pcp_update *update, uint32_t now_s, uint8_t *reply,
+				size_t reply_size);
 
 #endif

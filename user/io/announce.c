@@ -84,7 +84,25 @@ static bool walk_read(struct announce *announce)
 	return true;
 }
 
-static void tell_client(struct announce *announce, const struct cgn_explicit *element)
+/* RFC 6886 section 3.2.1 has it multicast, which on a routed network reaches nobody: to the port where clients listen for that. */
+static void tell_natpmp_address(struct announce *announce, const uint8_t client6[16], const uint8_t external4[4])
+{
+	uint8_t message[MESSAGE_MAX];
+	size_t len = pcp_server_natpmp_announcement(announce->server, client6, external4, dataplane_now_s(), message, sizeof(message));
+
+	announce->stats.unicasts += pcp_service_send(announce->service, client6 + 12, PCP_CLIENT_PORT, message, len);
+}
+
+static void tell_natpmp_client(struct announce *announce, const struct cgn_explicit *element)
+{
+	uint32_t count, address = CGN_SLOT_ADDRESS(element->slot);
+	const struct cgn_pool *pools = dataplane_pools(announce->dp, &count);
+
+	if (address < count)
+		tell_natpmp_address(announce, element->client6, pools[address].addr4);
+}
+
+static void tell_client(struct announce *announce, const struct cgn_explicit_key *key, const struct cgn_explicit *element)
 {
 	uint8_t message[MESSAGE_MAX];
 	size_t len;
@@ -95,6 +113,8 @@ static void tell_client(struct announce *announce, const struct cgn_explicit *el
 		return;
 	len = pcp_server_announcement_to(announce->server, element->client6, dataplane_now_s(), message, sizeof(message));
 	announce->stats.unicasts += pcp_service_send(announce->service, element->client6 + 12, element->client_port, message, len);
+	if (key->opcode == CGN_MAP && pcp_server_may_be_natpmp(announce->server, element->nonce))
+		tell_natpmp_client(announce, element);
 }
 
 /* As many as may be told now, or as are worth a slice of the loop's time. */
@@ -106,7 +126,8 @@ static void tell_clients(struct announce *announce, uint64_t now_ms)
 		return;
 	while (announcer_unicasts_left(announce->announcer)) {
 		if (announce->next < announce->count) {
-			tell_client(announce, &announce->values[announce->next++]);
+			tell_client(announce, &announce->keys[announce->next], &announce->values[announce->next]);
+			announce->next++;
 			continue;
 		}
 		if (batches++ == WALK_BATCHES)
@@ -130,8 +151,20 @@ static void send_multicast(struct announce *announce)
 	announce->stats.multicasts += pcp_service_multicast(announce->service, message, len);
 	if (!pcp_service_natpmp_address(announce->service, external4))
 		return;
-	len = pcp_server_natpmp_announcement(announce->server, external4, now_s, message, sizeof(message));
+	len = pcp_server_natpmp_announcement(announce->server, NULL, external4, now_s, message, sizeof(message));
 	announce->stats.multicasts += pcp_service_multicast(announce->service, message, len);
+}
+
+static void send_natpmp_update(struct announce *announce, const struct pcp_update *update)
+{
+	uint8_t message[MESSAGE_MAX];
+	size_t len = pcp_server_natpmp_update(announce->server, update, dataplane_now_s(), message, sizeof(message));
+
+	if (!len)
+		return;
+	announce->stats.updates += pcp_service_send(announce->service, update->client6 + 12, update->client_port, message, len);
+	if (update->result == PCP_SUCCESS)	/* which says the port, not the address */
+		tell_natpmp_address(announce, update->client6, update->peer.map.external6 + 12);
 }
 
 static void send_updates(struct announce *announce, uint64_t now_ms)
@@ -142,8 +175,10 @@ static void send_updates(struct announce *announce, uint64_t now_ms)
 
 	while ((update = announcer_take_update(announce->announcer, now_ms))) {
 		len = pcp_server_update(announce->server, update, dataplane_now_s(), message, sizeof(message));
-		if (len && pcp_address_is_ipv4(update->client6))
-			announce->stats.updates += pcp_service_send(announce->service, update->client6 + 12, update->client_port, message, len);
+		if (!len || !pcp_address_is_ipv4(update->client6))
+			continue;
+		announce->stats.updates += pcp_service_send(announce->service, update->client6 + 12, update->client_port, message, len);
+		send_natpmp_update(announce, update);
 	}
 }
 
