@@ -6,11 +6,9 @@
 #include "clock.bpf.h"
 #include "packet.h"
 #include "checksum.h"
+#include "report.bpf.h"
 
-#ifndef AF_INET
-#define AF_INET 2
-#define AF_INET6 10
-#endif
+#define ROUTE_MTU_MAX 65535	/* of a next hop that is not known yet */
 
 enum route_kind { ROUTE_OK, ROUTE_LOCAL, ROUTE_FORWARDING_OFF, ROUTE_NEIGHBOUR_UNKNOWN, ROUTE_NONE, ROUTE_TOO_BIG };
 
@@ -37,13 +35,15 @@ __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destina
 	hop->destination = destination_be;
 	hop->ifindex = fib.ifindex;
 	hop->until_jiffies = 0;
+	hop->mtu = ROUTE_MTU_MAX;
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return ROUTE_NEIGHBOUR_UNKNOWN;	/* not kept: the next packet asks again */
 	for (i = 0; i < 3; i++) {
 		hop->destination_mac[i] = ((__u16 *)fib.dmac)[i];
 		hop->source_mac[i] = ((__u16 *)fib.smac)[i];
 	}
-	hop->mtu = fib.mtu_result;
+	if (fib.mtu_result)
+		hop->mtu = fib.mtu_result;
 	hop->until_jiffies = bpf_jiffies64() + clock_hz;
 	return ROUTE_OK;
 }
@@ -66,26 +66,33 @@ static __always_inline int route_find(struct xdp_md *ctx, struct next_hop *hop, 
 		if (kind != ROUTE_OK)
 			return kind;
 	}
-	return hop->mtu && total_len > hop->mtu ? ROUTE_TOO_BIG : ROUTE_OK;
+	return total_len > hop->mtu ? ROUTE_TOO_BIG : ROUTE_OK;
 }
 
 static __always_inline enum cgn_verdict route_verdict(int kind)
 {
 	if (kind == ROUTE_LOCAL)
 		return CGN_LOCAL;
-	if (kind == ROUTE_FORWARDING_OFF)
-		return CGN_FORWARDING_OFF;
-	return kind == ROUTE_TOO_BIG ? CGN_DROP_TOO_BIG : CGN_DROP_NO_ROUTE;
+	return kind == ROUTE_FORWARDING_OFF ? CGN_FORWARDING_OFF : CGN_DROP_NO_ROUTE;
 }
 
-/* May a packet leave by what route_find() found? Only by an interface of the side that it was translated for. CGN_NEXT or a drop;
- * to be asked before anything is made or changed. The redirect takes effect if the program ends with XDP_REDIRECT. */
-static __always_inline enum cgn_verdict route_egress(int kind, const struct next_hop *hop, __u32 side)
+/* Does the route lead on, at least for packets that may be cut? */
+static __always_inline bool route_leads_on(int kind)
 {
-	if (kind == ROUTE_TOO_BIG)
-		return CGN_DROP_TOO_BIG;
-	if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
+	return kind == ROUTE_OK || kind == ROUTE_NEIGHBOUR_UNKNOWN || kind == ROUTE_TOO_BIG;
+}
+
+/* May a packet leave by what route_find() found? Only by an interface of the side that it was translated for, and whole unless it
+ * may be cut (RFC 4787 REQ-13). CGN_NEXT or a drop; to be asked before anything is made or changed. The redirect takes effect if
+ * the program ends with XDP_REDIRECT. */
+static __always_inline enum cgn_verdict route_egress(int kind, const struct next_hop *hop, __u32 side, const struct iphdr *ip)
+{
+	if (!route_leads_on(kind))
 		return CGN_DROP_NO_ROUTE;
+	if (kind == ROUTE_TOO_BIG && ip->frag_off & bpf_htons(PACKET_DONT_FRAGMENT)) {
+		report_note_mtu(hop->mtu);
+		return CGN_DROP_TOO_BIG;
+	}
 	if (bpf_redirect_map(&tx_ports, CGN_TX_KEY(side, hop->ifindex), XDP_DROP) != XDP_REDIRECT)
 		return CGN_DROP_NO_EGRESS;
 	return CGN_NEXT;
@@ -100,16 +107,18 @@ static __always_inline void ttl_decrement(struct iphdr *ip)
 	ip->check = checksum_update(ip->check, checksum_delta16(before, *word));
 }
 
-/* Sends a translated packet that route_egress() let go. Routed: the tags of the ingress stay behind. */
+/* Sends a translated packet that route_egress() let go. Routed: the tags of the ingress stay behind. What route_find() said is
+ * taken from the next hop once more: kept in a variable, it made the verifier walk all that lies between for each of its values. */
 static __always_inline enum cgn_verdict
-emit_translated(struct xdp_md *ctx, struct packet *pkt, int kind, const struct next_hop *hop, enum cgn_verdict verdict)
+emit_translated(struct xdp_md *ctx, struct packet *pkt, const struct next_hop *hop, enum cgn_verdict verdict)
 {
 	struct ethhdr *eth = (void *)pkt->ip - sizeof(*eth);
 	__u16 *mac = (void *)eth, *from = (void *)pkt->eth;
+	bool is_too_big = bpf_ntohs(pkt->ip->tot_len) > hop->mtu;
 	int i;
 
-	if (kind == ROUTE_NEIGHBOUR_UNKNOWN) {	/* the kernel decrements the time to live of what it forwards */
-		verdict = CGN_NEIGHBOUR_UNKNOWN;
+	if (is_too_big || !hop->until_jiffies) {	/* the kernel decrements the time to live of what it forwards, and cuts it */
+		verdict = is_too_big ? CGN_FRAGMENTED : CGN_NEIGHBOUR_UNKNOWN;
 		for (i = 5; pkt->vlan_len && i >= 0; i--)
 			mac[i] = from[i];
 	} else {
@@ -128,7 +137,7 @@ emit_translated(struct xdp_md *ctx, struct packet *pkt, int kind, const struct n
 }
 
 /* Counts a verdict; what XDP does with the packet follows from it alone. */
-static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict verdict)
+static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict verdict, __u32 side)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
@@ -139,12 +148,13 @@ static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict ver
 	case CGN_HAIRPIN:
 		return XDP_REDIRECT;
 	case CGN_NEIGHBOUR_UNKNOWN:
+	case CGN_FRAGMENTED:
 	case CGN_LOCAL:
 	case CGN_CONTROL:
 	case CGN_FORWARDING_OFF:
 		return XDP_PASS;
 	default:
-		return XDP_DROP;
+		return report_is_due(verdict) ? report(ctx, verdict, side) : XDP_DROP;
 	}
 }
 

@@ -52,14 +52,14 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, load_u32(fragment.destination4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	verdict = route_egress(kind, hop, fragment.egress_side & 1);
+	verdict = route_egress(kind, hop, fragment.egress_side & 1, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	rewrite_ip_source(pkt.ip, load_u32(fragment.source4));
 	rewrite_ip_destination(pkt.ip, load_u32(fragment.destination4));
 	verdict = side == CGN_EXTERNAL_SIDE ? CGN_INBOUND :
 		  fragment.egress_side == CGN_INTERNAL_SIDE ? CGN_HAIRPIN : CGN_OUTBOUND;
-	return emit_translated(ctx, &pkt, kind, hop, verdict);
+	return emit_translated(ctx, &pkt, hop, verdict);
 }
 
 #endif

@@ -58,12 +58,12 @@ __noinline int icmp_error_inbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE);
+	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	rewrite_inner(&pkt, &inner, load_u32(internal.addr4), internal.port, true);
 	rewrite_ip_destination(pkt.ip, load_u32(internal.addr4));
-	return emit_translated(ctx, &pkt, kind, hop, CGN_INBOUND);
+	return emit_translated(ctx, &pkt, hop, CGN_INBOUND);
 }
 
 /* From inside, about a packet that came in (RFC 5508 REQ-5), or that came by hairpin (REQ-7). */
@@ -104,7 +104,7 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	verdict = route_egress(kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE);
+	verdict = route_egress(kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	rewrite_inner(&pkt, &inner, load_u32(seen.external.addr4), seen.external.port, false);
@@ -113,7 +113,7 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 		rewrite_inner(&pkt, &inner, destination, target.port, true);
 		rewrite_ip_destination(pkt.ip, destination);
 	}
-	return emit_translated(ctx, &pkt, kind, hop, is_hairpin ? CGN_HAIRPIN : CGN_OUTBOUND);
+	return emit_translated(ctx, &pkt, hop, is_hairpin ? CGN_HAIRPIN : CGN_OUTBOUND);
 }
 
 #endif

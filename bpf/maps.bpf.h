@@ -97,14 +97,22 @@ struct {
 	__type(value, __u32);
 } tx_ports SEC(".maps");
 
+/* An address of each interface, as in packets; key: ifindex. Written by the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CGN_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} addresses SEC(".maps");
+
 /* What bpf_fib_lookup() said of a destination. Per CPU: nobody reads an entry while it is written. */
 struct next_hop {
 	__u32 destination;	/* as in the packet */
 	__u32 ifindex;
-	__u64 until_jiffies;	/* ask again after this */
+	__u64 until_jiffies;	/* ask again after this; 0: no neighbour is known */
 	__u16 destination_mac[3];
 	__u16 source_mac[3];
-	__u32 mtu;		/* 0: unknown */
+	__u32 mtu;
 };
 
 struct {

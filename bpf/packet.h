@@ -8,6 +8,7 @@
 #define PACKET_VLAN_TAGS_MAX 2
 #define PACKET_FRAGMENT_OFFSET 0x1fff
 #define PACKET_MORE_FRAGMENTS 0x2000
+#define PACKET_DONT_FRAGMENT 0x4000
 #define PACKET_TCP_CHECKSUM_END 18	/* bytes of a TCP header that hold its checksum */
 
 enum packet_kind {

@@ -96,7 +96,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 		return CGN_DROP_NOT_READY;
 	if (address < 0) {	/* traffic of this box must not be judged by its transport header */
 		kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-		if (kind != ROUTE_OK && kind != ROUTE_NEIGHBOUR_UNKNOWN)
+		if (!route_leads_on(kind))
 			return route_verdict(kind);
 	}
 	verdict = packet_parse_transport(&pkt);
@@ -122,7 +122,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	}
 	if (pkt.ip->ttl <= 1)
 		return CGN_DROP_TTL;
-	verdict = route_egress(kind, hop, address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE);
+	verdict = route_egress(kind, hop, address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	verdict = outbound_endpoint(settings, &pkt, &external);
@@ -139,11 +139,11 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	}
 	rewrite_source(&pkt, load_u32(external.addr4), external.port);
 	if (address < 0)
-		return emit_translated(ctx, &pkt, kind, hop, CGN_OUTBOUND);
+		return emit_translated(ctx, &pkt, hop, CGN_OUTBOUND);
 	if (pkt.is_tcp_change)	/* the target sees the source's external endpoint as its remote peer */
 		tcp_track_inbound(ctx, &target);
 	rewrite_destination(&pkt, destination, target.port);
-	return emit_translated(ctx, &pkt, kind, hop, CGN_HAIRPIN);
+	return emit_translated(ctx, &pkt, hop, CGN_HAIRPIN);
 }
 
 static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
@@ -196,7 +196,7 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
-	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE);
+	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.is_tcp_change)
@@ -208,19 +208,19 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		fragment_remember(&fragment, pkt.ip->saddr, load_u32(internal.addr4), CGN_INTERNAL_SIDE);
 	}
 	rewrite_destination(&pkt, load_u32(internal.addr4), internal.port);
-	return emit_translated(ctx, &pkt, kind, hop, CGN_INBOUND);
+	return emit_translated(ctx, &pkt, hop, CGN_INBOUND);
 }
 
 SEC("xdp")
 int cgn_outbound(struct xdp_md *ctx)
 {
-	return emit_verdict(ctx, outbound(ctx));
+	return emit_verdict(ctx, outbound(ctx), CGN_INTERNAL_SIDE);
 }
 
 SEC("xdp")
 int cgn_inbound(struct xdp_md *ctx)
 {
-	return emit_verdict(ctx, inbound(ctx));
+	return emit_verdict(ctx, inbound(ctx), CGN_EXTERNAL_SIDE);
 }
 
 /* On the peer of a veth, so that redirected frames arrive there. */

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 10	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 11	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -341,6 +341,7 @@ struct cgn_settings {
 	__u32 range_count;
 	__u32 rule_count;
 	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
+	__u32 report_source_ns, report_total_ns;	/* ICMP errors of our own: one each so many ns to one sender, and in all; 0: none */
 	struct cgn_range range[CGN_RANGES_MAX];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };
@@ -371,6 +372,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_INBOUND,			"inbound",		"translated, external to internal") \
 	X(CGN_HAIRPIN,			"hairpin",		"translated twice, internal to internal (RFC 4787 REQ-9)") \
 	X(CGN_NEIGHBOUR_UNKNOWN,	"neighbour-unknown",	"translated and given to the kernel, which resolves the next hop") \
+	X(CGN_FRAGMENTED,		"fragmented",		"translated and given to the kernel, which cuts it: larger than the egress MTU, and may be cut") \
 	X(CGN_LOCAL,			"local",		"for this box: given to the kernel as it came") \
 	X(CGN_FORWARDING_OFF,		"forwarding-off",	"IPv4 forwarding is off on the interface: given to the kernel, which keeps only what is local") \
 	X(CGN_CONTROL,			"control",		"ARP, neighbour discovery, link control: given to the kernel") \
@@ -397,8 +399,13 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_RACE,		"drop-race",		"state changed under the packet more often than it retries") \
 	X(CGN_DROP_NO_ROUTE,		"drop-no-route",	"no route, or route refused") \
 	X(CGN_DROP_NO_EGRESS,		"drop-no-egress",	"route leaves by an interface of the wrong side") \
-	X(CGN_DROP_TOO_BIG,		"drop-too-big",		"larger than the egress MTU") \
-	X(CGN_DROP_NOT_READY,		"drop-not-ready",	"settings not yet written")
+	X(CGN_DROP_TOO_BIG,		"drop-too-big",		"larger than the egress MTU, and may not be cut (DF)") \
+	X(CGN_DROP_NOT_READY,		"drop-not-ready",	"settings not yet written") \
+	/* what xcgn sends itself: counted beside the verdict of the packet that it is about */ \
+	X(CGN_REPORT_TTL,		"report-ttl",		"ICMP time exceeded sent about a drop-ttl") \
+	X(CGN_REPORT_TOO_BIG,		"report-too-big",	"ICMP fragmentation needed sent about a drop-too-big") \
+	X(CGN_REPORT_UNREACHABLE,	"report-unreachable",	"ICMP host unreachable sent about a drop-quota or drop-exhausted") \
+	X(CGN_REPORT_WITHHELD,		"report-withheld",	"ICMP error not sent: over its rate, or no address of ours to send it from")
 
 #define CGN_VERDICT_SYMBOL(symbol, name, text) symbol,
 enum cgn_verdict { CGN_VERDICTS(CGN_VERDICT_SYMBOL) CGN_VERDICT_COUNT, CGN_NEXT = -1 };

@@ -39,6 +39,8 @@
 #define CGN_FRAGMENT_S		15
 #define CGN_FRAGMENTS_MAX	65536
 
+#define CGN_REPORT_BUCKETS	4096	/* rates of ICMP errors, half of them for each side */
+
 /* RFC 6887 section 11.3: external UDP 5350 and 5351 are never mapped */
 #define CGN_PCP_CLIENT_PORT	5350
 #define CGN_PCP_SERVER_PORT	5351

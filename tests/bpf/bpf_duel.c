@@ -31,6 +31,7 @@ static const char config[] =
 	"pools:\n  - {addresses: [192.0.2.1/32], block-size: 64, ports: 5376-65535}\n"	/* past 5350 and 5351, never mapped: every block has 64 */
 	"subscribers:\n  prefixes: [10.0.0.0/8]\n  blocks: 2\n  reserve: 0\n  explicit: 64\n"
 	"  overrides: [{prefix: 10.1.0.0/16, blocks: 1, reserve: 0}]\n"
+	"icmp-errors: {sender: 0}\n"
 	"tables: {mappings: 4096, subscribers: 65536}\n";
 
 static struct plane plane;

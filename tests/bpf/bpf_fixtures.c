@@ -38,14 +38,15 @@ static unsigned mapping_count(void)
 
 static bool is_translated(enum cgn_verdict verdict)
 {
-	return verdict == CGN_OUTBOUND || verdict == CGN_INBOUND || verdict == CGN_HAIRPIN || verdict == CGN_NEIGHBOUR_UNKNOWN;
+	return verdict == CGN_OUTBOUND || verdict == CGN_INBOUND || verdict == CGN_HAIRPIN || verdict == CGN_NEIGHBOUR_UNKNOWN ||
+	       verdict == CGN_FRAGMENTED;
 }
 
 static uint32_t action_of(enum cgn_verdict verdict)
 {
 	if (verdict == CGN_OUTBOUND || verdict == CGN_INBOUND || verdict == CGN_HAIRPIN)
 		return XDP_REDIRECT;
-	if (verdict == CGN_NEIGHBOUR_UNKNOWN || verdict == CGN_LOCAL || verdict == CGN_FORWARDING_OFF || verdict == CGN_CONTROL)
+	if (verdict == CGN_NEIGHBOUR_UNKNOWN || verdict == CGN_FRAGMENTED || verdict == CGN_LOCAL || verdict == CGN_FORWARDING_OFF || verdict == CGN_CONTROL)
 		return XDP_PASS;
 	return XDP_DROP;
 }
@@ -114,7 +115,7 @@ static void translate(const struct fixture *fixture, const struct frame *in, str
 		out->inner = change->inner;
 	if (!strcmp(out->source, MAPPED))
 		take_mapped(in, out, text);
-	if (fixture->verdict == CGN_NEIGHBOUR_UNKNOWN)
+	if (fixture->verdict == CGN_NEIGHBOUR_UNKNOWN || fixture->verdict == CGN_FRAGMENTED)
 		return;		/* the kernel counts the hop */
 	out->ttl = (uint8_t)((in->ttl ? in->ttl : 64) - 1);
 	towards_next_hop(out);
@@ -129,9 +130,9 @@ static void write_hex(const uint8_t *bytes, uint32_t length)
 		fprintf(record, "%02x", bytes[i]);
 }
 
-static void write_record(const struct fixture *fixture, const uint8_t *in, uint32_t in_length, const struct plane_run *run)
+static void write_record(const struct fixture *fixture, enum cgn_verdict verdict, const uint8_t *in, uint32_t in_length, const struct plane_run *run)
 {
-	fprintf(record, "%s %s", fixture->name, cgn_verdict_name(fixture->verdict));
+	fprintf(record, "%s %s", fixture->name, cgn_verdict_name(verdict));
 	write_hex(in, in_length);
 	write_hex(run->frame, run->length);
 	fputc('\n', record);
@@ -166,6 +167,38 @@ static void expect_frame(const struct fixture *fixture, const struct plane_run *
 			complain(fixture, "byte %u is 0x%02x, 0x%02x is right", i, run->frame[i], expected[i]);
 }
 
+/* The ICMP error that goes back to the sender: about the packet as it was sent, up to 576 bytes in all. */
+static void expect_report(const struct fixture *fixture, const struct frame *in, const struct plane_run *run)
+{
+	struct frame report = { .vlan_tags = in->vlan_tags, .tos = 0xc0, .fragment = 0x4000, .destination = in->source,
+		.source = fixture->side == CGN_INTERNAL_SIDE ? "198.51.100.1" : "203.0.113.1", .protocol = IPPROTO_ICMP, .icmp_type = 3,
+		.inner = in, .inner_length = 548, .mtu = fixture->mtu };
+	uint8_t bytes[FRAME_MAX];
+
+	if (fixture->report == CGN_REPORT_TTL)
+		report.icmp_type = 11;
+	else
+		report.icmp_code = fixture->report == CGN_REPORT_TOO_BIG ? 4 : 1;
+	memcpy(report.destination_mac, in->source_mac, 6);
+	memcpy(report.source_mac, in->destination_mac, 6);
+	expect_frame(fixture, run, bytes, frame_build(&report, bytes));
+}
+
+static void check_report(const struct fixture *fixture, const struct frame *in, const uint8_t *in_bytes, uint32_t length,
+			 const struct plane_run *run)
+{
+	bool is_sent = fixture->report && fixture->report != CGN_REPORT_WITHHELD;
+
+	if (run->report != (int)fixture->report)
+		complain(fixture, "counts as %s", run->report ? cgn_verdict_name((enum cgn_verdict)run->report) : "no ICMP error of ours");
+	if (run->action != (is_sent ? XDP_REDIRECT : action_of(fixture->verdict)))
+		complain(fixture, "XDP action %u", run->action);
+	if (!is_sent || run->action != XDP_REDIRECT)
+		return;
+	write_record(fixture, fixture->report, in_bytes, length, run);
+	expect_report(fixture, in, run);
+}
+
 static void check_fixture(const struct fixture *fixture)
 {
 	uint8_t in_bytes[FRAME_MAX], out_bytes[FRAME_MAX];
@@ -187,11 +220,10 @@ static void check_fixture(const struct fixture *fixture)
 		complain(fixture, "counted as %s, %s is right", cgn_verdict_name((enum cgn_verdict)run.verdict), cgn_verdict_name(fixture->verdict));
 		return;
 	}
-	if (run.action != action_of(fixture->verdict))
-		complain(fixture, "XDP action %u, %u is right", run.action, action_of(fixture->verdict));
+	check_report(fixture, &in, in_bytes, length, &run);
 	if (is_translated(fixture->verdict)) {
 		translate(fixture, &in, &out, text);
-		write_record(fixture, in_bytes, length, &run);
+		write_record(fixture, fixture->verdict, in_bytes, length, &run);
 		expect_frame(fixture, &run, out_bytes, frame_build(&out, out_bytes));
 	} else if (run.action == XDP_PASS) {
 		expect_frame(fixture, &run, in_bytes, length);
@@ -331,7 +363,7 @@ static void udp_sum_of_zero(void **state)
 	assert_int_equal(get16(bytes + ETHERNET_LEN + 26), 0xffff);
 	plane_send(&plane, CGN_INTERNAL_SIDE, bytes, frame_build(&in, bytes), &run);
 	assert_int_equal(run.verdict, CGN_OUTBOUND);
-	write_record(&fixture, bytes, frame_build(&in, bytes), &run);
+	write_record(&fixture, fixture.verdict, bytes, frame_build(&in, bytes), &run);
 	expect_frame(&fixture, &run, bytes, frame_build(&out, bytes));
 	plane_stop(&plane);
 	assert_int_equal(complaints, 0);
@@ -345,8 +377,10 @@ static void every_verdict_has_a_fixture(void **state)
 	unsigned i;
 
 	(void)state;
-	for (i = 0; i < fixture_count; i++)
+	for (i = 0; i < fixture_count; i++) {
 		has[fixtures[i].verdict] = true;
+		has[fixtures[i].report] = true;
+	}
 	for (i = 0; i < CGN_VERDICT_COUNT; i++)
 		if (!has[i])
 			fail_msg("no fixture for %s", cgn_verdict_name(i));

@@ -33,6 +33,7 @@ static const char config[] =
 	/* four blocks for six subscribers: there are never enough */
 	"pools:\n  - {addresses: [192.0.2.1/32], ports: 1024-1279, block-size: 64}\n"
 	"subscribers: {prefixes: [198.51.100.0/24], blocks: 2, reserve: 8, explicit: 24}\n"
+	"icmp-errors: {sender: 0}\n"
 	"tables: {mappings: 256, subscribers: 16}\n";
 
 static struct plane plane;

@@ -15,6 +15,8 @@ from scapy.all import Ether, IP, IPerror, ICMP, ICMPerror, Raw, TCP, TCPerror, U
 INSIDE = [ipaddress.ip_network(n) for n in ("198.51.100.0/24", "10.9.0.0/24")]
 OURS = ipaddress.ip_network("192.0.2.0/30")
 
+REPORTS = {"report-ttl": (11, 0), "report-too-big": (3, 4), "report-unreachable": (3, 1)}
+
 
 def is_inside(address):
     return any(ipaddress.ip_address(address) in network for network in INSIDE)
@@ -87,7 +89,7 @@ def transport_payload(packet):
 
 def check_pair(verdict, came, went):
     before, after = packet_of(came), packet_of(went)
-    hops = 0 if verdict == "neighbour-unknown" else 1
+    hops = 0 if verdict in ("neighbour-unknown", "fragmented") else 1
     expect(after.ttl == before.ttl - hops, f"time to live {before.ttl} became {after.ttl}")
     for field in ("version", "ihl", "tos", "len", "id", "flags", "frag", "proto", "options"):
         expect(getattr(before, field) == getattr(after, field), f"IP {field} changed")
@@ -109,6 +111,19 @@ def check_pair(verdict, came, went):
     return before, after
 
 
+def check_report(verdict, came, went):
+    """An ICMP error of xcgn's own: to the sender, about what he sent, byte by byte, in 576 bytes at most."""
+    before, after = packet_of(came), packet_of(went)
+    expect(Ether(went).src == Ether(came).dst and Ether(went).dst == Ether(came).src, "the report does not go back")
+    expect(after.dst == before.src and not is_inside(after.dst) or after.src == "198.51.100.1", "from or to the wrong address")
+    expect(not is_ours(after.src) and not is_ours(after.dst), "with an external address")
+    expect(len(bytes(after)) == after.len == min(576, 28 + before.len), f"length {after.len}")
+    expect(len(Ether(went)) == len(bytes(went)), "more than a report")
+    expect((after[ICMP].type, after[ICMP].code) == REPORTS[verdict], f"type {after[ICMP].type}, code {after[ICMP].code}")
+    expect(bytes(after[ICMP].payload) == bytes(before)[:548], "the quote is not what was sent")
+    check_checksums(after, "report")
+
+
 def check_datagram(first, rest):
     """First and last fragment put together: the checksum covers both."""
     whole = first.copy()
@@ -122,11 +137,15 @@ def check_datagram(first, rest):
 
 
 def main():
-    wrong = pairs = datagrams = 0
+    wrong = pairs = datagrams = reports = 0
     firsts = {}
     for line in open(sys.argv[1]):
         name, verdict, *frames = line.split()
         try:
+            if verdict in REPORTS:
+                check_report(verdict, *(bytes.fromhex(f) for f in frames))
+                reports += 1
+                continue
             before, after = check_pair(verdict, *(bytes.fromhex(f) for f in frames))
             pairs += 1
             if after.flags & 1 and not after.frag:
@@ -139,8 +158,8 @@ def main():
         except AssertionError as error:
             wrong += 1
             print(f"{name}: {error}")
-    print(f"scapy read {pairs} translated frames and {datagrams} datagrams of fragments; {wrong} wrong")
-    sys.exit(1 if wrong or not pairs or not datagrams else 0)
+    print(f"scapy read {pairs} translated frames and {datagrams} datagrams of fragments, {reports} ICMP errors of xcgn's own; {wrong} wrong")
+    sys.exit(1 if wrong or not pairs or not datagrams or not reports else 0)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ const char *const scene_configs[SCENES] = {
 		"pools:\n  - {addresses: [192.0.2.1/32, 192.0.2.2/32]}\n"
 		"subscribers:\n  prefixes: [198.51.100.0/24, 10.9.0.0/24]\n"
 		"  overrides: [{prefix: 198.51.100.50/32, blocks: 1, reserve: 255}]\n"
+		"icmp-errors: {sender: 1000000, total: 1000000}\n"
 		"tables: {mappings: 4096, subscribers: 64}\n",
 	[SCENE_SMALL] =		/* two blocks, three subscribers */
 		"pools:\n  - {addresses: [192.0.2.1/32], ports: 1024-1151, block-size: 64}\n"
@@ -30,6 +31,7 @@ const char *const scene_configs[SCENES] = {
 #define EXT2 "192.0.2.2"
 #define REMOTE "203.0.113.9"
 #define MORE 0x2000
+#define DF 0x4000
 
 /* Packets by their endpoints; more members may follow. */
 #define UDP(from, from_port, to, to_port) \
@@ -137,6 +139,18 @@ static void restore_settings(struct plane *plane)
 	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane->dp, DP_SETTINGS), &zero, &kept, 0), 0);
 }
 
+static void take_address(struct plane *plane)
+{
+	assert_int_equal(bpf_map_delete_elem(dataplane_map_fd(plane->dp, DP_ADDRESSES), &plane->ifindex[CGN_EXTERNAL_SIDE]), 0);
+}
+
+static void give_address(struct plane *plane)
+{
+	struct dataplane_error error;
+
+	assert_true(dataplane_set_addresses(plane->dp, plane->config, &error));
+}
+
 static void forwarding_off(struct plane *plane)
 {
 	(void)plane;
@@ -174,6 +188,7 @@ static const struct frame
 	hairpin_sent = { UDP(A, 5000, EXT, 30000), .payload = 24 },		/* and as A sent it */
 	hairpin_tcp_came = { TCP(FRAME_ACK, EXT, 20001, B, 6001), .payload = 40 },
 	hairpin_tcp_sent = { TCP(FRAME_ACK, A, 5001, EXT, 30001), .payload = 40 },
+	long_came = { UDP("203.0.115.1", 53, A, 5000), .payload = 1100 },
 	unknown_sent = { UDP(EXT, 20999, REMOTE, 53), .payload = 24 },
 	unknown_came = { UDP(REMOTE, 53, A, 5999), .payload = 24 },
 	other_sent = { UDP(EXT2, 20000, REMOTE, 53), .payload = 24 },		/* not of the error's destination */
@@ -416,10 +431,10 @@ const struct fixture fixtures[] = {
 	{ "martian-source-loopback", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP("127.0.0.1", 53, EXT, 20000), .payload = 18 } },
 	{ "martian-source-multicast", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP("224.0.0.1", 53, EXT, 20000), .payload = 18 } },
 	{ "martian-source-ours", OUTSIDE, .verdict = CGN_DROP_MARTIAN, .in = { UDP(EXT2, 53, EXT, 20000), .payload = 18 } },
-	{ "ttl-out", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
-	{ "ttl-out-new", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(A, 5555, REMOTE, 53), .payload = 18, .ttl = 1 } },
-	{ "ttl-in", OUTSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .ttl = 1 } },
-	{ "ttl-hairpin", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(A, 5000, EXT, 30000), .payload = 18, .ttl = 1 } },
+	{ "ttl-out", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-out-new", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5555, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-in", OUTSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .ttl = 1 } },
+	{ "ttl-hairpin", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5000, EXT, 30000), .payload = 18, .ttl = 1 } },
 	{ "l4-port-0", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { UDP(A, 0, REMOTE, 53), .payload = 18 } },
 	{ "l4-to-port-0", INSIDE, .verdict = CGN_DROP_L4_HEADER, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 0) } },
 	{ "protocol", INSIDE, .verdict = CGN_DROP_PROTOCOL, .in = { .source = A, .destination = REMOTE, .protocol = 50, .payload = 40 } },
@@ -434,25 +449,65 @@ const struct fixture fixtures[] = {
 	{ "not-opening-ack", INSIDE, .verdict = CGN_DROP_NOT_OPENING, .in = { TCP(FRAME_ACK, A, 5557, REMOTE, 80) } },
 	{ "not-opening-syn-fin", INSIDE, .verdict = CGN_DROP_NOT_OPENING, .in = { TCP(FRAME_SYN | FRAME_FIN, A, 5557, REMOTE, 80) } },
 	{ "not-opening-echo-reply", INSIDE, .verdict = CGN_DROP_NOT_OPENING, .in = { ICMP(ECHO_REPLY, A, 5557, REMOTE), .payload = 8 } },
-	{ "quota", INSIDE, .verdict = CGN_DROP_QUOTA, .in = { UDP("198.51.100.50", 1112, REMOTE, 53), .payload = 18 }, .before = use_up_quota },
+	{ "quota", INSIDE, .verdict = CGN_DROP_QUOTA, .report = CGN_REPORT_UNREACHABLE, .in = { UDP("198.51.100.50", 1112, REMOTE, 53), .payload = 18 }, .before = use_up_quota },
 	{ "race", INSIDE, .verdict = CGN_DROP_RACE, .in = { UDP("198.51.100.20", 1112, REMOTE, 53), .payload = 18 }, .before = mark_gone,
 	  .after = unmark_gone },
+	{ "ttl-out-identifier", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { ICMP(ECHO_REQUEST, A, 77, REMOTE), .payload = 57, .ttl = 1 } },
+	{ "ttl-out-vlans", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), .vlan_tags = 2, .option_words = 10, .ttl = 1, .tail = 13 } },
+	{ "ttl-out-smallest", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { UDP(A, 5000, REMOTE, 53), .payload = 1, .padded = true, .ttl = 1, .vlan_tags = 1 } },
+	{ "ttl-out-548", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5000, REMOTE, 53), .payload = 520, .ttl = 1 } },
+	{ "ttl-out-549", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5000, REMOTE, 53), .payload = 521, .ttl = 1 } },
+	{ "ttl-out-long", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { UDP(A, 5000, REMOTE, 53), .payload = 1472, .ttl = 1, .no_checksum = true } },
+	{ "ttl-out-first-fragment", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { UDP(A, 5000, REMOTE, 53), .fragment_id = 99, .fragment = MORE, .payload = 504, .ttl = 1 } },
+	{ "ttl-in-long", OUTSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { TCP(FRAME_ACK, "8.8.4.4", 80, EXT, 20001), .payload = 1000, .ttl = 1, .vlan_tags = 1 } },
+	{ "ttl-in-no-way-back", OUTSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL,
+	  .in = { UDP("203.0.114.1", 53, EXT, 20000), .payload = 18, .ttl = 1 } },	/* from the interface's address */
+	{ "ttl-in-no-address", OUTSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_WITHHELD,
+	  .in = { UDP("203.0.114.1", 53, EXT, 20000), .payload = 18, .ttl = 1 }, .before = take_address, .after = give_address },
+	{ "ttl-out-broadcast-frame", INSIDE, .verdict = CGN_DROP_TTL,
+	  .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 1, .destination_mac = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } } },
+	{ "ttl-out-from-nobody", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP("0.0.0.0", 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-out-from-loopback", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP("127.0.0.1", 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-out-from-many", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP("224.0.0.1", 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-out-from-us", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP(EXT, 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
 	{ "no-route", INSIDE, .verdict = CGN_DROP_NO_ROUTE, .in = { UDP(A, 5558, "203.0.114.1", 53), .payload = 18 } },
 	{ "no-egress-out", INSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(A, 5559, "203.0.116.1", 53), .payload = 18 } },
 	{ "no-egress-to-neighbour", INSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(A, 5559, B, 53), .payload = 18 } },
 	{ "no-egress-unresolved", INSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(A, 5559, "198.51.100.78", 53), .payload = 18 } },
 	{ "no-egress-in", OUTSIDE, .verdict = CGN_DROP_NO_EGRESS, .in = { UDP(REMOTE, 53, EXT2, 40000), .payload = 18 } },
-	{ "too-big", INSIDE, .verdict = CGN_DROP_TOO_BIG, .in = { UDP(A, 5560, "203.0.115.1", 53), .payload = 973 } },
-	{ "not-too-big", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, "203.0.115.1", 53), .payload = 972 },
+	{ "too-big", INSIDE, .verdict = CGN_DROP_TOO_BIG, .report = CGN_REPORT_TOO_BIG, .mtu = 1000,
+	  .in = { UDP(A, 5560, "203.0.115.1", 53), .payload = 973, .fragment = DF } },
+	{ "too-big-known", INSIDE, .verdict = CGN_DROP_TOO_BIG, .report = CGN_REPORT_TOO_BIG, .mtu = 1000,
+	  .in = { TCP(FRAME_ACK, A, 5001, "203.0.115.1", 80), .payload = 1460, .fragment = DF, .vlan_tags = 2 } },
+	{ "too-big-in", OUTSIDE, .verdict = CGN_DROP_TOO_BIG, .report = CGN_REPORT_TOO_BIG, .mtu = 1500,
+	  .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 1473, .fragment = DF } },
+	{ "too-big-hairpin", INSIDE, .verdict = CGN_DROP_TOO_BIG, .report = CGN_REPORT_TOO_BIG, .mtu = 1500,
+	  .in = { UDP(A, 5000, EXT, 30000), .payload = 1473, .fragment = DF } },
+	{ "too-big-error", INSIDE, .verdict = CGN_DROP_TOO_BIG,		/* no error about an error */
+	  .in = { ERROR(UNREACHABLE, 3, A, "203.0.115.1", long_came), .fragment = DF } },
+	{ "not-too-big", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, "203.0.115.1", 53), .payload = 972, .fragment = DF },
 	  .out = { BECOMES(EXT, 20000, "203.0.115.1", 53) } },
-	{ "too-big-in", OUTSIDE, .verdict = CGN_DROP_TOO_BIG, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 1473 } },
+	{ "fragmented", INSIDE, .verdict = CGN_FRAGMENTED, .in = { UDP(A, 5000, "203.0.115.1", 53), .payload = 973 },
+	  .out = { BECOMES(EXT, 20000, "203.0.115.1", 53) } },
+	{ "fragmented-vlan", INSIDE, .verdict = CGN_FRAGMENTED, .in = { UDP(A, 5000, "203.0.115.1", 53), .payload = 1200, .vlan_tags = 1 },
+	  .out = { BECOMES(EXT, 20000, "203.0.115.1", 53) } },
+	{ "fragmented-in", OUTSIDE, .verdict = CGN_FRAGMENTED, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 1473 },
+	  .out = { BECOMES(REMOTE, 53, A, 5000) } },
+	{ "fragmented-hairpin", INSIDE, .verdict = CGN_FRAGMENTED, .in = { UDP(A, 5000, EXT, 30000), .payload = 1600 },
+	  .out = { BECOMES(EXT, 20000, B, 6000) } },
 	{ "not-ready", INSIDE, .verdict = CGN_DROP_NOT_READY, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18 }, .before = clear_settings,
 	  .after = restore_settings },
 	{ "not-ready-in", OUTSIDE, .verdict = CGN_DROP_NOT_READY, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18 }, .before = clear_settings,
 	  .after = restore_settings },
 
 	/* ---- nothing left ---- */
-	{ "exhausted", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_EXHAUSTED, .in = { UDP("198.51.100.4", 1111, REMOTE, 53), .payload = 18 },
+	{ "exhausted", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_EXHAUSTED, .report = CGN_REPORT_UNREACHABLE, .in = { UDP("198.51.100.4", 1111, REMOTE, 53), .payload = 18 },
 	  .before = take_both_blocks },
 	{ "subscribers-full", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.5", 1111, REMOTE, 53), .payload = 18 } },
 	{ "mappings-full", SCENE_TINY, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.4", 1112, REMOTE, 53), .payload = 18 },

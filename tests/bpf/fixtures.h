@@ -16,6 +16,8 @@ struct fixture {
 	/* Addresses, ports and inner packet that the translation changes; the rest stays, the time to live is one less. Source MAPPED:
 	 * the external endpoint that the source has been given by this packet. */
 	struct frame out;
+	enum cgn_verdict report;	/* of the ICMP error that goes back, or is withheld; 0: none */
+	uint16_t mtu;			/* that it tells */
 	void (*before)(struct plane *plane);
 	void (*after)(struct plane *plane);
 };

@@ -73,7 +73,7 @@ static void put_icmp(const struct frame *frame, uint8_t *icmp, uint32_t length)
 	icmp[1] = frame->icmp_code;
 	put16(icmp + 2, 0);
 	put16(icmp + 4, frame->inner ? 0 : frame->identifier);
-	put16(icmp + 6, frame->inner ? 0 : 7);
+	put16(icmp + 6, frame->inner ? frame->mtu : 7);
 	put16(icmp + 2, frame_checksum(icmp, length, 0));
 }
 
@@ -104,7 +104,7 @@ static uint32_t put_packet(const struct frame *frame, uint8_t *ip)
 			put16(l4 + transport, frame->first_word);
 	}
 	ip[0] = (uint8_t)(4 << 4 | header / 4);
-	ip[1] = 0;
+	ip[1] = frame->tos;
 	put16(ip + 2, header + transport + payload);
 	put16(ip + 4, frame->fragment_id);
 	put16(ip + 6, frame->fragment);

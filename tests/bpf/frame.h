@@ -17,6 +17,7 @@ struct frame {
 	const char *source6, *destination6;	/* makes it IPv6, with a UDP header and `payload` bytes */
 	/* IPv4 */
 	const char *source, *destination;
+	uint8_t tos;
 	uint8_t ttl;			/* 0: 64 */
 	uint8_t protocol;
 	unsigned option_words;		/* no-operation options, 4 bytes each */
@@ -34,6 +35,7 @@ struct frame {
 	/* ICMP errors: the packet inside and how much of it there is (0: all) */
 	const struct frame *inner;
 	unsigned inner_length;
+	uint16_t mtu;			/* of "fragmentation needed" */
 	bool padded;			/* to 60 bytes, as a NIC does; with bytes that are not zero */
 	unsigned tail;			/* further bytes behind the IP packet */
 	/* written last, over what stands there: malformed frames. `at` 0 ends the list */

@@ -184,7 +184,7 @@ void plane_start(struct plane *plane, const char *yaml)
 	if (!plane->dp)
 		fail_msg("%s", error.text);
 	assert_true(fresh);
-	if (!dataplane_configure(plane->dp, plane->config, &error))
+	if (!dataplane_configure(plane->dp, plane->config, &error) || !dataplane_set_addresses(plane->dp, plane->config, &error))
 		fail_msg("%s", error.text);
 	add_interface(plane, CGN_INTERNAL_SIDE, "in0");
 	add_interface(plane, CGN_EXTERNAL_SIDE, "out0");
@@ -238,11 +238,17 @@ void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint
 	ret_run->action = options.retval;
 	ret_run->length = options.data_size_out;
 	ret_run->verdict = -1;
-	for (verdict = 0; verdict < CGN_VERDICT_COUNT; verdict++)
-		if (after[verdict].packets != before[verdict].packets) {
-			ret_run->verdict = verdict;
-			moved += (int)(after[verdict].packets - before[verdict].packets);
+	ret_run->report = 0;
+	for (verdict = 0; verdict < CGN_VERDICT_COUNT; verdict++) {
+		if (after[verdict].packets == before[verdict].packets)
+			continue;
+		if (verdict >= CGN_REPORT_TTL && verdict <= CGN_REPORT_WITHHELD) {
+			ret_run->report = verdict;
+			continue;
 		}
+		ret_run->verdict = verdict;
+		moved += (int)(after[verdict].packets - before[verdict].packets);
+	}
 	if (moved != 1)
 		ret_run->verdict = -1;
 }

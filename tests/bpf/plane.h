@@ -27,7 +27,8 @@ struct plane {
 struct plane_run {
 	uint32_t action;		/* XDP_* */
 	uint32_t length;
-	int verdict;			/* the one counter that moved; -1: none or several */
+	int verdict;			/* the one counter that moved, but for those of our own ICMP errors; -1: none or several */
+	int report;			/* of those, the one that moved; 0: none */
 	uint8_t frame[PLANE_FRAME_MAX];
 };
 

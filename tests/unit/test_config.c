@@ -133,6 +133,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->tcp_closing_s, 240);
 	assert_int_equal(config->icmp_s, 60);
 	assert_int_equal(config->mappings_max, 1000000);
+	assert_int_equal(config->report_source, 10);
+	assert_int_equal(config->report_total, 1000);
 	assert_int_equal(config->subscribers_max, 65536);
 	config_free(config);
 }
@@ -202,6 +204,7 @@ static const char full[] =
 	"  - {protocol: udp, internal: \"198.51.100.15:7000\", external: \"192.0.2.3:3777\"}\n"
 	"  - {protocol: tcp, internal: \"198.51.100.15:7000\", external: \"203.0.113.77:80\"}\n"
 	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61}\n"
+	"icmp-errors: {sender: 3, total: 77}\n"
 	"tables: {mappings: 5000, subscribers: 70}\n"
 	"filtering: endpoint-independent\n"
 	"pcp:\n"
@@ -306,6 +309,8 @@ static void test_full_service(void **state)
 	assert_int_equal(config->tcp_closing_s, 241);
 	assert_int_equal(config->icmp_s, 61);
 	assert_int_equal(config->mappings_max, 5000);
+	assert_int_equal(config->report_source, 3);
+	assert_int_equal(config->report_total, 77);
 	assert_int_equal(config->subscribers_max, 70);
 	assert_int_equal(config->pcp.listen4_count, 2);
 	assert_int_equal(config->pcp.listen4[0], IP(198, 51, 100, 1));
@@ -780,6 +785,9 @@ static void test_bad_numbers(void **state)
 		{ MINIMAL "timeouts: {tcp-opening: 0}\n", 6, { "timeouts.tcp-opening" } },
 		{ MINIMAL "timeouts: {tcp-closing: 604801}\n", 6, { "timeouts.tcp-closing" } },
 		{ MINIMAL "timeouts: {icmp: 0}\n", 6, { "timeouts.icmp" } },
+		{ MINIMAL "icmp-errors: {sender: 1000001}\n", 6, { "icmp-errors.sender: 1000001 is out of range; right is 0 to 1000000" } },
+		{ MINIMAL "icmp-errors: {total: 1000001}\n", 6, { "icmp-errors.total", "0 to 1000000" } },
+		{ MINIMAL "icmp-errors: {host: 1}\n", 6, { "icmp-errors", "sender" } },
 		{ MINIMAL "tables: {mappings: 0}\n", 6, { "tables.mappings", "1 to 16777216" } },
 		{ MINIMAL "tables: {mappings: 16777217}\n", 6, { "tables.mappings" } },
 		{ MINIMAL "tables: {subscribers: 4194305}\n", 6, { "tables.subscribers", "1 to 4194304" } },

@@ -174,12 +174,23 @@ static void handle_stop(struct ev_loop *loop, struct ev_signal *signal, int even
 	ev_break(loop, EVBREAK_ALL);
 }
 
+/* What depends on the addresses of the interfaces. */
+static void refresh_addresses(struct daemon *daemon, const struct config *config)
+{
+	struct dataplane_error error;
+	char text[256];
+
+	if (!dataplane_set_addresses(daemon->dp, config, &error))
+		log_error("%s; ICMP errors may lack a source", error.text);
+	if (!pcp_service_refresh(daemon->service, text, sizeof(text)))
+		log_error("%s", text);
+}
+
 /* Takes over another configuration, or keeps the old one wholly. */
 static bool reload(struct daemon *daemon, struct config *config)
 {
 	struct dataplane_error error;
 	struct pcp_policy policy = policy_of(config);
-	char text[256];
 
 	if (strcmp(config->pin_dir, daemon->config->pin_dir) || strcmp(config->state_dir, daemon->config->state_dir) ||
 	    strcmp(config->control, daemon->config->control)) {
@@ -194,8 +205,7 @@ static bool reload(struct daemon *daemon, struct config *config)
 	}
 	pcp_server_set_policy(daemon->server, &policy);
 	pcp_service_set_config(daemon->service, config);
-	if (!pcp_service_refresh(daemon->service, text, sizeof(text)))
-		log_error("reload: %s", text);
+	refresh_addresses(daemon, config);
 	return true;
 }
 
@@ -232,12 +242,10 @@ static void handle_netlink(struct ev_loop *loop, struct ev_io *io, int events)
 static void handle_settled(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct daemon *daemon = timer->data;
-	char text[256];
 
 	(void)loop;
 	(void)events;
-	if (!pcp_service_refresh(daemon->service, text, sizeof(text)))
-		log_error("%s", text);
+	refresh_addresses(daemon, daemon->config);
 }
 
 static void handle_watchdog(struct ev_loop *loop, struct ev_timer *timer, int events)
@@ -352,6 +360,7 @@ static void announce_if_reset(struct daemon *daemon)
 
 static enum daemon_exit open_service(struct daemon *daemon)
 {
+	struct dataplane_error refused;
 	struct control_error error;
 	char text[256];
 
@@ -370,6 +379,10 @@ static enum daemon_exit open_service(struct daemon *daemon)
 	watch(daemon);	/* before the first look, so that no change is missed */
 	if (!pcp_service_refresh(daemon->service, text, sizeof(text))) {
 		log_error("%s", text);
+		return DAEMON_KERNEL;
+	}
+	if (!dataplane_set_addresses(daemon->dp, daemon->config, &refused)) {
+		log_error("%s", refused.text);
 		return DAEMON_KERNEL;
 	}
 	daemon->announce = announce_new(daemon->loop, daemon->dp, daemon->persistence, daemon->server, daemon->service);

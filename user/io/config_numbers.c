@@ -24,6 +24,8 @@ static const struct config_number {
 	{ "timeouts.tcp-opening", AT(tcp_opening_s), 0, 1, WEEK_S, 0, NULL },
 	{ "timeouts.tcp-closing", AT(tcp_closing_s), 0, 1, WEEK_S, 240, "RFC 5382 REQ-5" },
 	{ "timeouts.icmp", AT(icmp_s), 60, 1, WEEK_S, 60, "RFC 5508 REQ-2" },
+	{ "icmp-errors.sender", AT(report_source), 10, 0, 1000000, 0, NULL },
+	{ "icmp-errors.total", AT(report_total), 1000, 0, 1000000, 0, NULL },
 	{ "tables.mappings", AT(mappings_max), 1000000, 1, 1u << 24, 0, NULL },
 	{ "tables.subscribers", AT(subscribers_max), 65536, 1, 1u << 22, 0, NULL },
 	{ "pcp.lifetime.min", AT(pcp.lifetime_min_s), 120, 1, YEAR_S, 120, "RFC 6887 section 15" },

@@ -93,6 +93,12 @@ static const cyaml_schema_field_t timeouts_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t icmp_errors_fields[] = {
+	NUMBER("sender", config.report_source),
+	NUMBER("total", config.report_total),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t tables_fields[] = {
 	NUMBER("mappings", config.mappings_max),
 	NUMBER("subscribers", config.subscribers_max),
@@ -174,6 +180,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("subscribers", subscribers_fields),
 	LIST("static", OPTIONAL, statics, &static_entry, 0, CONFIG_STATICS_MAX),
 	SECTION("timeouts", timeouts_fields),
+	SECTION("icmp-errors", icmp_errors_fields),
 	SECTION("tables", tables_fields),
 	CHOICE("filtering", filtering, filterings),
 	SECTION("pcp", pcp_fields),

@@ -638,11 +638,18 @@ static uint32_t cache_seconds(const struct config *config)
 	return shortest / 4 < CGN_CACHE_S_MAX ? shortest / 4 : CGN_CACHE_S_MAX;
 }
 
+/* Nanoseconds between two at this rate. */
+static uint32_t interval_ns(uint32_t per_second)
+{
+	return per_second ? 1000000000 / per_second : 0;
+}
+
 bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
 {
 	struct cgn_subscriber templates[CGN_PREFIXES_MAX] = {};
 	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
 		.tcp_opening_s = config->tcp_opening_s, .tcp_closing_s = config->tcp_closing_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S,
+		.report_source_ns = interval_ns(config->report_source), .report_total_ns = interval_ns(config->report_total),
 		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
 	struct cgn_settings before;
 	uint32_t zero = 0, i;

@@ -17,6 +17,7 @@ struct dataplane_error { int code; char text[512]; };
 enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAPPINGS, DP_CACHE, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
 	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS, DP_FILTERS, DP_FILTER_BATCH,
+	DP_ADDRESSES,
 	DP_MAP_COUNT,
 };
 
@@ -35,6 +36,9 @@ bool dataplane_accepts(const struct dataplane *dp, const struct config *config, 
 
 /* Writes settings (timeouts, ranges, rules), pools and interfaces from the configuration. */
 bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
+
+/* Tells the programs an address of each configured interface of this network namespace, for ICMP errors of their own. */
+bool dataplane_set_addresses(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
 
 /* Attaches the XDP program of one configured interface in this network namespace through libxdp, replacing only our own. */
 bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *interface, struct dataplane_error *error);

@@ -21,6 +21,7 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 	[DP_INTERFACES] = "interfaces", [DP_TX_PORTS] = "tx_ports", [DP_STATS] = "stats", [DP_EVENTS] = "events",
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
 	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs", [DP_FILTERS] = "filters", [DP_FILTER_BATCH] = "filter_batch",
+	[DP_ADDRESSES] = "addresses",
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
@@ -130,6 +131,8 @@ void dataplane_remove_pins(const char *pin_dir)
 	unlink((dataplane_pin_path(pin_dir, "templates", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "next_hops", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "set_scratch", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "report_scratch", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "report_buckets", path, sizeof(path)), path));
 	for (i = 0; i < DP_PROGRAM_COUNT; i++)
 		unlink((dataplane_program_path(pin_dir, dataplane_program_names[i], path, sizeof(path)), path));
 	dataplane_pin_path(pin_dir, "programs", path, sizeof(path));
