@@ -124,7 +124,9 @@ __noinline int control_create(struct cgn_map_request *request, struct cgn_explic
 	new.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : clock_now_s() + request->lifetime_s;
 	new.prefer_failure = request->flags & CGN_PREFER_FAILURE ? 1 : 0;
 	new.restore = request->flags & CGN_RESTORE ? 1 : 0;
-	status = mapping_create(&new);
+	status = mapping_claim_wish(&new);
+	if (status == CGN_OK)
+		status = mapping_create(&new);
 	if (status != CGN_OK)
 		return status;
 	if (new.existed)

@@ -54,11 +54,7 @@ __noinline int own(struct cgn_own_request *request)
 		return own_rest(&search, pool, number, block, search.now_s);
 	if (!block_claim(&search, pool, number))
 		return CGN_CANNOT_PROVIDE;
-	if (!subscriber_pair(subscriber, (__u32)address)) {
-		block_free(block, search.found, pool, search.now_s);
-		return CGN_BUSY;
-	}
-	return block_enter(subscriber, search.found, subscriber->blocks_limit, search.now_s) ? CGN_OK : CGN_QUOTA;
+	return block_enter(&search.owner, search.found, subscriber->blocks_limit, false);
 }
 
 #endif

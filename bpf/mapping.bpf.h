@@ -12,7 +12,14 @@
 #include "cgn/lifetime.h"
 
 #define MAPPING_RETRIES 3
+#define CLAIM_RETRIES 4		/* each is lost to another CPU that pairs this subscriber */
 #define SLOT_RETRIES 16		/* only packets' syncs get in between, seconds apart */
+
+enum cgn_claim {
+	CLAIM_ANY,		/* any port will do */
+	CLAIM_DONE,		/* the suggested port is claimed: `slot` */
+	CLAIM_IMPOSSIBLE,	/* it is not to be had, and no other will do */
+};
 
 /* What mapping_create() is asked and answers. */
 struct cgn_new {
@@ -26,7 +33,7 @@ struct cgn_new {
 	__u8 prefer_failure;
 	__u8 existed;			/* out: another CPU made it first */
 	__u8 restore;			/* granted before: no rest, no quota, no state of the pool stands against it */
-	__u8 reserved;
+	__u8 claim;			/* cgn_claim: what mapping_claim_wish() came to */
 };
 
 static __always_inline void operator_key(struct cgn_subscriber_key *key)
@@ -95,15 +102,11 @@ __noinline int mapping_claim_at(struct cgn_new *wanted, __u32 address)
 		}
 		if (!block_claim(&search, pool, number))
 			return CGN_CANNOT_PROVIDE;
-		if (!subscriber) {
+		if (!subscriber)
 			block_open(block);
-		} else if (!subscriber_pair(subscriber, address) && !wanted->restore) {
-			block_free(block, search.found, pool, search.now_s);
+		else if (block_enter(&search.owner, search.found, wanted->restore ? CGN_SUBSCRIBER_BLOCKS_MAX : subscriber->blocks_limit,
+				     wanted->restore) != CGN_OK)
 			return CGN_CANNOT_PROVIDE;
-		} else if (!block_enter(subscriber, search.found, wanted->restore ? CGN_SUBSCRIBER_BLOCKS_MAX : subscriber->blocks_limit,
-					search.now_s)) {
-			return CGN_CANNOT_PROVIDE;
-		}
 	}
 	offset = wanted->suggested.port - block->first_port;
 	if (!port_claim(block, (__u32)index, offset, &search.owner))
@@ -308,36 +311,53 @@ static __always_inline __u32 mapping_wished_address(const struct cgn_new *new)
 /* Claims a port for the subscriber, with a further block if need be. */
 static __always_inline int mapping_claim(struct cgn_new *new, struct cgn_subscriber_key *key)
 {
-	__u32 wish = 0;
-	int status, grown;
+	int status, grown = CGN_BUSY;
+	__u32 wish = 0, i;
 
-	if (new->suggested.port) {
-		status = mapping_claim_suggested(new, key);
-		if (status == CGN_OK)
-			return CGN_OK;
-		if (new->prefer_failure || new->restore || new->origin & CGN_STATIC)
-			return CGN_CANNOT_PROVIDE;
-	}
+	if (new->claim != CLAIM_ANY)
+		return new->claim == CLAIM_DONE ? CGN_OK : CGN_CANNOT_PROVIDE;
 	if (load_u32(new->suggested.addr4)) {
 		wish = mapping_wished_address(new);
 		if (!wish && new->prefer_failure)
 			return CGN_CANNOT_PROVIDE;
 	}
 	status = mapping_claim_any(new);
-	if (status == CGN_EXHAUSTED) {
+	for (i = 0; i < CLAIM_RETRIES && status == CGN_EXHAUSTED && grown == CGN_BUSY; i++) {
 		grown = subscriber_add_block(key, wish);
-		if (grown == CGN_BUSY)	/* another CPU has just paired the subscriber, whose block may not stand yet: a further one there */
-			grown = subscriber_add_block(key, wish);
+		if (grown != CGN_OK)
+			blocks_help(key);
 		/* also when there was no further block: a loser of a race may have given a bit back meanwhile */
 		status = mapping_claim_any(new);
-		if (status == CGN_EXHAUSTED && grown != CGN_OK)
-			status = grown;
 	}
+	if (status == CGN_EXHAUSTED && grown != CGN_OK)
+		status = grown;
 	if (status == CGN_OK && new->prefer_failure && wish && CGN_SLOT_ADDRESS(new->slot) != wish - 1) {
 		mapping_release_port(new->slot);
 		return CGN_CANNOT_PROVIDE;
 	}
 	return status;
+}
+
+/* Before mapping_create(), for who suggests an external port: claims it. Not part of it, so that packets' calls nest less deep. */
+__noinline int mapping_claim_wish(struct cgn_new *new)
+{
+	struct cgn_settings *settings = map_settings();
+	struct cgn_subscriber_key key;
+	int status;
+
+	if (!new || !settings)
+		return CGN_BAD_REQUEST;
+	new->claim = CLAIM_ANY;
+	if (!new->suggested.port)
+		return CGN_OK;
+	subscriber_from_internal(&key, &new->internal);
+	if (!(new->origin & CGN_STATIC) && !subscriber_admit(settings, &key, &status))
+		return status;
+	if (mapping_claim_suggested(new, &key) == CGN_OK)
+		new->claim = CLAIM_DONE;
+	else if (new->prefer_failure || new->restore || new->origin & CGN_STATIC)
+		new->claim = CLAIM_IMPOSSIBLE;
+	return CGN_OK;
 }
 
 /* A new mapping, or the one that another CPU made meanwhile (`existed`). On any status but CGN_OK nothing changed. */
@@ -357,8 +377,11 @@ __noinline int mapping_create(struct cgn_new *new)
 	subscriber_from_internal(&key, &new->internal);
 	if (!(new->origin & CGN_STATIC)) {
 		subscriber = subscriber_admit(settings, &key, &status);
-		if (!subscriber)
+		if (!subscriber) {
+			if (new->claim == CLAIM_DONE)
+				mapping_release_port(new->slot);
 			return status;
+		}
 	}
 	status = mapping_claim(new, &key);
 	if (subscriber && status == CGN_OK && new->restore) {

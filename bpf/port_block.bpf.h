@@ -265,42 +265,131 @@ __noinline int block_search_any(struct cgn_subscriber_key *owner)
 	return (int)search.found;
 }
 
-/* Enters a claimed block among the subscriber's. False: it has as many as it may, `limit` (the block is given back). */
-static __always_inline bool block_enter(struct cgn_subscriber *subscriber, __u32 index, __u32 limit, __u32 now_s)
-{
-	struct cgn_block *block;
-	struct cgn_pool *pool;
-	__u32 i;
+#define PAIRING_RETRIES 8	/* each is lost to another CPU's entering of a block of this subscriber */
 
-	block = map_block(index);
-	pool = block ? map_pool(block->address) : NULL;
-	if (!pool)
-		return false;
-	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
-		if (i >= limit)
-			break;
-		if (__sync_val_compare_and_swap(&subscriber->block[i], 0, index + 1) == 0) {
-			block_open(block);
-			return true;
-		}
-	}
-	block_free(block, index, pool, now_s);
-	return false;
+union pairing {
+	struct {
+		__u16 address;
+		__u16 changes;
+	};
+	__u32 word;
+};
+
+/* Moves the pairing from `seen` to an address, which may be the same; 0 = none. */
+static __always_inline bool pairing_move(struct cgn_subscriber *subscriber, union pairing seen, __u32 address)
+{
+	union pairing after = { .address = (__u16)address, .changes = (__u16)(seen.changes + 1) };
+
+	return __sync_val_compare_and_swap(&subscriber->pairing, seen.word, after.word) == seen.word;
 }
 
 /* Pairs the subscriber with an address, or confirms it. False: it is paired with another one. */
 static __always_inline bool subscriber_pair(struct cgn_subscriber *subscriber, __u32 address)
 {
 	struct cgn_pool *pool = map_pool(address);
-	__u32 before;
+	union pairing seen;
+	int i;
 
 	if (!pool)
 		return false;
-	before = __sync_val_compare_and_swap(&subscriber->address, 0, address + 1);
-	if (before && before != address + 1)
-		return false;
-	subscriber->port_limit = subscriber->blocks_limit << (pool->block_shift & 15);
-	return true;
+	for (i = 0; i < PAIRING_RETRIES; i++) {
+		seen.word = cgn_read_once(subscriber->pairing);
+		if (seen.address ? seen.address == address + 1 : pairing_move(subscriber, seen, address + 1)) {
+			subscriber->port_limit = subscriber->blocks_limit << (pool->block_shift & 15);
+			return true;
+		}
+		if (seen.address)
+			return false;
+	}
+	return false;
+}
+
+/* Opens a block that stands in its owner's list, under the pairing: who takes the pairing away for want of blocks either sees this
+ * one there, or has its compare-and-swap fail. False: the pairing is gone, or another one. Any CPU may do it that finds the block. */
+static __always_inline bool block_confirm(struct cgn_subscriber *subscriber, struct cgn_block *block)
+{
+	union pairing seen;
+	int i;
+
+	for (i = 0; i < PAIRING_RETRIES; i++) {
+		seen.word = cgn_read_once(subscriber->pairing);
+		if (seen.address != block->address + 1)
+			return false;
+		if (pairing_move(subscriber, seen, seen.address)) {
+			block_open(block);
+			return true;
+		}
+	}
+	return false;
+}
+
+static long blocks_help_step(__u32 position, struct cgn_subscriber_key *key)
+{
+	struct cgn_subscriber *subscriber = map_subscriber(key);
+	struct cgn_block *block;
+	__u32 number;
+
+	if (!subscriber || position >= CGN_SUBSCRIBER_BLOCKS_MAX)
+		return 1;
+	number = cgn_read_once(subscriber->block[position]);
+	block = number ? map_block(number - 1) : NULL;
+	if (!block || cgn_read_once(block->state) != CGN_BLOCK_CLAIMED)
+		return 0;
+	cgn_barrier();
+	if (cgn_read_once(subscriber->block[position]) == number)
+		block_confirm(subscriber, block);
+	return 0;
+}
+
+/* Opens what other CPUs entered in the subscriber's list and have not come to open yet. A block leaves the list before it is free,
+ * so what is claimed and stands there afterwards was entered. */
+__noinline int blocks_help(struct cgn_subscriber_key *key)
+{
+	struct cgn_subscriber_key copy;
+
+	if (!key)
+		return CGN_BAD_REQUEST;
+	copy = *key;
+	bpf_loop(CGN_SUBSCRIBER_BLOCKS_MAX, blocks_help_step, &copy, 0);
+	return CGN_OK;
+}
+
+/* Enters a claimed block among the subscriber's, up to `limit`, and pairs him with its address; `is_restored`: he had it before,
+ * whatever the pairing. CGN_QUOTA: he has as many as he may; CGN_BUSY: another CPU paired him with another address. Then the block
+ * is given back. */
+__noinline int block_enter(struct cgn_subscriber_key *key, __u32 index, __u32 limit, __u32 is_restored)
+{
+	struct cgn_subscriber *subscriber;
+	struct cgn_block *block;
+	struct cgn_pool *pool;
+	int status = CGN_BUSY;
+	__u32 i;
+
+	if (!key)
+		return CGN_BAD_REQUEST;
+	subscriber = map_subscriber(key);
+	block = map_block(index);
+	pool = block ? map_pool(block->address) : NULL;
+	if (!pool)
+		return CGN_BUSY;
+	if (subscriber && (subscriber_pair(subscriber, block->address) || is_restored)) {
+		status = CGN_QUOTA;
+		for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX && i < limit; i++) {
+			if (__sync_val_compare_and_swap(&subscriber->block[i], 0, index + 1) != 0)
+				continue;
+			if (is_restored)
+				block_open(block);
+			else
+				block_confirm(subscriber, block);
+			if (cgn_read_once(block->state) == CGN_BLOCK_LIVE)	/* by us, or by who helped */
+				return CGN_OK;
+			__sync_val_compare_and_swap(&subscriber->block[i], index + 1, 0);
+			status = CGN_BUSY;
+			break;
+		}
+	}
+	block_free(block, index, pool, clock_now_s());
+	return status;
 }
 
 static __always_inline bool subscriber_has_blocks(const struct cgn_subscriber *subscriber)
@@ -326,13 +415,12 @@ static __always_inline bool subscriber_may_have_block(const struct cgn_subscribe
 }
 
 /* One more block for the subscriber; `wish` is an address's index plus 1, or 0, and decides only where he is paired with none yet.
- * CGN_OK; CGN_QUOTA: it has all it may; CGN_EXHAUSTED: no free block. */
+ * CGN_OK; CGN_QUOTA: it has all it may; CGN_EXHAUSTED: no free block; CGN_BUSY: another CPU changed the pairing, ask again. */
 __noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 {
 	struct cgn_subscriber *subscriber;
-	struct cgn_block *block;
-	struct cgn_pool *pool;
-	__u32 paired, found = PORT_NONE;
+	union pairing paired;
+	__u32 found = PORT_NONE;
 
 	if (!key)
 		return CGN_BAD_REQUEST;
@@ -342,26 +430,18 @@ __noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 		return CGN_BUSY;
 	if (!subscriber_may_have_block(subscriber))
 		return CGN_QUOTA;
-	paired = cgn_read_once(subscriber->address);
-	if (paired) {
-		found = (__u32)block_search_address(key, paired - 1);
+	paired.word = cgn_read_once(subscriber->pairing);
+	if (paired.address) {
+		found = (__u32)block_search_address(key, paired.address - 1u);
 		/* RFC 6887 section 10: who has nothing there any more may move to another address */
 		if (found == PORT_NONE && !subscriber_has_blocks(subscriber))
-			__sync_val_compare_and_swap(&subscriber->address, paired, 0);
+			pairing_move(subscriber, paired, 0);
 	}
 	if (found == PORT_NONE && wish && !cgn_read_once(subscriber->address))
 		found = (__u32)block_search_address(key, wish - 1);
 	if (found == PORT_NONE && !cgn_read_once(subscriber->address))
 		found = (__u32)block_search_any(key);
-	block = found == PORT_NONE ? NULL : map_block(found);
-	pool = block ? map_pool(block->address) : NULL;
-	if (!pool)
-		return CGN_EXHAUSTED;
-	if (!subscriber_pair(subscriber, block->address)) {	/* another CPU paired it meanwhile */
-		block_free(block, found, pool, clock_now_s());
-		return CGN_BUSY;
-	}
-	return block_enter(subscriber, found, subscriber->blocks_limit, clock_now_s()) ? CGN_OK : CGN_QUOTA;
+	return found == PORT_NONE ? CGN_EXHAUSTED : block_enter(key, found, subscriber->blocks_limit, false);
 }
 
 #endif

@@ -2,7 +2,7 @@
 # Runs the tests of the kinds named, one line each, and closes with 'N passed, N failed, N skipped'.
 #   tests/run.sh KIND…        KIND: unit, fuzz, bpf (programs in $B) or netns (tests/netns/*.sh)
 # Environment: B=build  ONLY=word (tests whose name holds it)  TEST_TIMEOUT=300 (seconds each)  TEST_LOGS=$B/logs
-#              TEST_AGAIN=1 (a test that failed runs once more, and both are said: for machines that others use, too)
+#              TEST_AGAIN=1 (a netns test that failed runs once more, and both are said: for machines that others use, too)
 # A test says by its exit code how it went: 0 passed, 4 skipped (its last line says why), anything else failed.
 set -uo pipefail
 
@@ -60,7 +60,7 @@ run_one()
 	0) passed=$((passed + 1)); echo "ok    $kind/$name  $took$(cases "$log")" ;;
 	4) skipped=$((skipped + 1)); echo "skip  $kind/$name  $took  $(tail -n 1 "$log")" ;;
 	*)
-		if [[ -n ${TEST_AGAIN:-} && -z ${is_again:-} ]]; then	# says so in a line of its own
+		if [[ $kind == netns && -n ${TEST_AGAIN:-} && -z ${is_again:-} ]]; then	# says so in a line of its own
 			cp "$log" "$log.first"
 			echo "again $kind/$name  $took  exit code $code; the end of $log.first:"
 			tail -n 12 "$log" | sed 's/^/      | /'

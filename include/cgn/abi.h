@@ -154,7 +154,13 @@ enum cgn_subscriber_state { CGN_SUBSCRIBER_LIVE, CGN_SUBSCRIBER_IDLE, CGN_SUBSCR
 struct cgn_subscriber {
 	__u32 state;		/* cgn_subscriber_state; changed by compare-and-swap */
 	__u32 idle_since_s;	/* when it became CGN_SUBSCRIBER_IDLE */
-	__u32 address;		/* paired external address (RFC 6888 REQ-2): its index in `pools` plus 1, 0 = none yet */
+	union {
+		struct {
+			__u16 address;	/* paired external address (RFC 6888 REQ-2): its index in `pools` plus 1, 0 = none yet */
+			__u16 changes;	/* of the pairing, and of blocks entered under it; wraps */
+		};
+		__u32 pairing;		/* both; changed by compare-and-swap */
+	};
 	__u32 blocks_limit;
 	__u32 explicit_limit;
 	__u32 explicit_used;	/* explicit mappings: each MAP and each PEER counts */

@@ -429,6 +429,33 @@ static void released_ports_rest(void **state)
 	stop();
 }
 
+/* Another CPU has entered a block in the list, and has not come to open it: the next packet finds its port there all the same. */
+static void blocks_are_opened_for_others(void **state)
+{
+	struct cgn_subscriber_key key = plane_subscriber(HOST);
+	struct cgn_subscriber before, after;
+	struct cgn_block block;
+	uint32_t index;
+
+	(void)state;
+	start(tight);
+	assert_int_equal(send_packet(HOST, 1000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_true(dataplane_find_subscriber(plane.dp, &key, &before));
+	index = before.block[0] - 1;
+	assert_int_equal(bpf_map_lookup_elem(dataplane_map_fd(plane.dp, DP_BLOCKS), &index, &block), 0);
+	assert_int_equal(block.state, CGN_BLOCK_LIVE);
+	block.state = CGN_BLOCK_CLAIMED;
+	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_BLOCKS), &index, &block, 0), 0);
+	assert_int_equal(send_packet(HOST, 1001, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(bpf_map_lookup_elem(dataplane_map_fd(plane.dp, DP_BLOCKS), &index, &block), 0);
+	assert_int_equal(block.state, CGN_BLOCK_LIVE);
+	/* under the same pairing, whose change count says so: who meant to take it away sees that a block came */
+	assert_true(dataplane_find_subscriber(plane.dp, &key, &after));
+	assert_int_equal(after.address, before.address);
+	assert_int_equal(after.changes, before.changes + 1);
+	stop();
+}
+
 static void subscribers_retire(void **state)
 {
 	struct cgn_release_request release = { .subscriber = plane_subscriber(HOST) };
@@ -665,6 +692,7 @@ static int tests(void)
 		cmocka_unit_test(reserve_of_each_protocol),
 		cmocka_unit_test(removed_subscriber),
 		cmocka_unit_test(released_ports_rest),
+		cmocka_unit_test(blocks_are_opened_for_others),
 		cmocka_unit_test(subscribers_retire),
 		cmocka_unit_test(listing_is_complete),
 		cmocka_unit_test(tcp_states),
