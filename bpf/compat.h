@@ -30,6 +30,9 @@
 #ifndef NULL
 #define NULL ((void *)0)
 #endif
+#ifndef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#endif
 
 typedef _Bool bool;
 #define true 1

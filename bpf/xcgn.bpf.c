@@ -9,6 +9,7 @@
 #include "translate.bpf.h"
 #include "icmp.bpf.h"
 #include "fragment.bpf.h"
+#include "mss.bpf.h"
 #include "control.bpf.h"
 #include "control_peer.bpf.h"
 #include "control_set.bpf.h"
@@ -137,6 +138,8 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 		fragment_remember(&fragment, load_u32(external.addr4), destination,
 				  address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE);
 	}
+	if (pkt.is_tcp_change)
+		mss_clamp(ctx, mss_l4(&pkt));
 	rewrite_source(&pkt, load_u32(external.addr4), external.port);
 	if (address < 0)
 		return emit_translated(ctx, &pkt, hop, CGN_OUTBOUND);
@@ -199,8 +202,10 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
-	if (pkt.is_tcp_change)
+	if (pkt.is_tcp_change) {
 		tcp_track_inbound(ctx, &internal);
+		mss_clamp(ctx, mss_l4(&pkt));
+	}
 	if (pkt.is_first_fragment) {
 		struct cgn_fragment_key fragment;
 

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 11	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 12	/* change it with any layout below; pins of another version are refused */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -348,6 +348,7 @@ struct cgn_settings {
 	__u32 rule_count;
 	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
 	__u32 report_source_ns, report_total_ns;	/* ICMP errors of our own: one each so many ns to one sender, and in all; 0: none */
+	__u32 mss_clamp;		/* most that a SYN may say; 0: whatever it says */
 	struct cgn_range range[CGN_RANGES_MAX];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };

@@ -113,6 +113,8 @@ static void translate(const struct fixture *fixture, const struct frame *in, str
 		out->identifier = change->identifier;
 	if (change->inner)
 		out->inner = change->inner;
+	if (change->tcp_option_words)
+		memcpy(out->tcp_options, change->tcp_options, sizeof(out->tcp_options));
 	if (!strcmp(out->source, MAPPED))
 		take_mapped(in, out, text);
 	if (fixture->verdict == CGN_NEIGHBOUR_UNKNOWN || fixture->verdict == CGN_FRAGMENTED)
@@ -402,6 +404,7 @@ static void run_scene(enum scene scene)
 
 static void main_scene(void **state) { (void)state; run_scene(SCENE_MAIN); }
 static void small_scene(void **state) { (void)state; run_scene(SCENE_SMALL); }
+static void clamped_scene(void **state) { (void)state; run_scene(SCENE_CLAMPED); }
 static void tiny_scene(void **state) { (void)state; run_scene(SCENE_TINY); }
 
 static void scapy_agrees(void **state)
@@ -427,6 +430,7 @@ static int tests(void)
 		cmocka_unit_test(main_scene),
 		cmocka_unit_test(small_scene),
 		cmocka_unit_test(tiny_scene),
+		cmocka_unit_test(clamped_scene),
 		cmocka_unit_test(udp_sum_of_zero),
 		cmocka_unit_test(every_length),
 		cmocka_unit_test(scapy_agrees),

@@ -23,6 +23,11 @@ const char *const scene_configs[SCENES] = {
 		"pools:\n  - {addresses: [192.0.2.1/32]}\n"
 		"subscribers: {prefixes: [198.51.100.0/24]}\n"
 		"tables: {mappings: 1, subscribers: 64}\n",
+	[SCENE_CLAMPED] =
+		"pools:\n  - {addresses: [192.0.2.1/32, 192.0.2.2/32]}\n"
+		"subscribers: {prefixes: [198.51.100.0/24, 10.9.0.0/24]}\n"
+		"mss-clamp: 1300\n"
+		"tables: {mappings: 4096, subscribers: 64}\n",
 };
 
 #define A "198.51.100.2"
@@ -50,6 +55,10 @@ const char *const scene_configs[SCENES] = {
 #define BECOMES(from, from_port, to, to_port) \
 	.source = (from), .source_port = (from_port), .destination = (to), .destination_port = (to_port)
 
+/* Of a SYN segment, as so many words; MSS(value) is one of them. */
+#define OPTIONS(words, ...) .tcp_option_words = (words), .tcp_options = { __VA_ARGS__ }
+#define MSS(value) 2, 4, (value) >> 8, (value) & 0xff
+
 #define INSIDE .side = CGN_INTERNAL_SIDE
 #define OUTSIDE .side = CGN_EXTERNAL_SIDE
 
@@ -67,7 +76,7 @@ static void map_for_one_peer(struct plane *plane)
 
 void fixtures_prepare(struct plane *plane, enum scene scene)
 {
-	if (scene != SCENE_MAIN)
+	if (scene != SCENE_MAIN && scene != SCENE_CLAMPED)
 		return;
 	assert_int_equal(plane_map(plane, IPPROTO_UDP, A, 5000, EXT, 20000), CGN_OK);
 	assert_int_equal(plane_map(plane, IPPROTO_TCP, A, 5001, EXT, 20001), CGN_OK);
@@ -512,6 +521,48 @@ const struct fixture fixtures[] = {
 	{ "subscribers-full", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.5", 1111, REMOTE, 53), .payload = 18 } },
 	{ "mappings-full", SCENE_TINY, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.4", 1112, REMOTE, 53), .payload = 18 },
 	  .before = fill_mappings },
+
+	/* ---- MSS: no more than 1300 ---- */
+	{ "mss-out", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(1, MSS(1460)) },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80), OPTIONS(1, MSS(1300)) } },
+	{ "mss-out-first", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 1235, REMOTE, 80), OPTIONS(10, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7, MSS(65535)), .vlan_tags = 2 },
+	  .out = { BECOMES(MAPPED, 0, REMOTE, 80), OPTIONS(10, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7, MSS(1300)) } },
+	{ "mss-out-odd-place", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(2, 1, MSS(1461), 1, 1, 0), .option_words = 3, .payload = 5 },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80), OPTIONS(2, 1, MSS(1300), 1, 1, 0) } },
+	{ "mss-out-last", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+							       1, 1, 1, 1, 1, 1, 1, 1, 1, 1, MSS(1301)) },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80), OPTIONS(10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+							    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, MSS(1300)) } },
+	{ "mss-in", SCENE_CLAMPED, OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { TCP(FRAME_SYN | FRAME_ACK, REMOTE, 80, EXT, 20001), OPTIONS(2, MSS(9000), 1, 3, 3, 7) },
+	  .out = { BECOMES(REMOTE, 80, A, 5001), OPTIONS(2, MSS(1300), 1, 3, 3, 7) } },
+	{ "mss-hairpin", SCENE_CLAMPED, INSIDE, .verdict = CGN_HAIRPIN,
+	  .in = { TCP(FRAME_SYN, A, 5001, EXT, 30001), OPTIONS(1, MSS(1460)) },
+	  .out = { BECOMES(EXT, 20001, B, 6001), OPTIONS(1, MSS(1300)) } },
+	{ "mss-small-enough", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(1, MSS(1300)) }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-of-no-syn", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_ACK, A, 5001, REMOTE, 80), OPTIONS(1, MSS(1460)), .payload = 9 }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-of-fin", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_FIN | FRAME_ACK, A, 5001, REMOTE, 80), OPTIONS(1, MSS(1460)) }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-none", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), .payload = 4 },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-behind-the-end", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(2, 1, 0, MSS(1460)) }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-in-the-payload", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(1, 1, 1, 1, 2), .payload = 4, .first_word = 0x0440 },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-of-3-bytes", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(2, 2, 3, 5, MSS(1460)) }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-behind-length-0", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(2, 8, 0, MSS(1460)) }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-behind-length-255", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(2, 8, 255, MSS(1460)) }, .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
+	{ "mss-unclamped", INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(1, MSS(1460)) },
+	  .out = { BECOMES(EXT, 20001, REMOTE, 80) } },
 };
 
 const unsigned fixture_count = sizeof(fixtures) / sizeof(fixtures[0]);

@@ -59,11 +59,12 @@ static void put_tcp(const struct frame *frame, const uint8_t *ip, uint8_t *tcp, 
 	put16(tcp + 6, (frame->sequence ? frame->sequence : 0x12345678) & 0xffff);
 	put16(tcp + 8, (frame->acknowledged ? frame->acknowledged : 0x9abcdef0) >> 16);
 	put16(tcp + 10, (frame->acknowledged ? frame->acknowledged : 0x9abcdef0) & 0xffff);
-	tcp[12] = 5 << 4;
+	tcp[12] = (uint8_t)((5 + frame->tcp_option_words) << 4);
 	tcp[13] = frame->tcp_flags;
 	put16(tcp + 14, 8192);
 	put16(tcp + 16, 0);
 	put16(tcp + 18, 0);
+	memcpy(tcp + 20, frame->tcp_options, 4 * frame->tcp_option_words);
 	put16(tcp + 16, frame_checksum(tcp, length, pseudo_header(ip, length)));
 }
 
@@ -83,7 +84,7 @@ static uint32_t transport_length(const struct frame *frame)
 		return 0;
 	if (frame->protocol == IPPROTO_UDP || frame->protocol == IPPROTO_ICMP)
 		return 8;
-	return frame->protocol == IPPROTO_TCP ? 20 : 0;
+	return frame->protocol == IPPROTO_TCP ? 20 + 4 * frame->tcp_option_words : 0;
 }
 
 /* An IPv4 packet with everything in it. */

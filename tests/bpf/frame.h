@@ -25,6 +25,8 @@ struct frame {
 	/* transport: ports, or ICMP type, code and identifier */
 	uint16_t source_port, destination_port;
 	uint8_t tcp_flags;
+	uint8_t tcp_options[40];	/* the first `tcp_option_words` times 4 bytes */
+	unsigned tcp_option_words;
 	uint32_t sequence, acknowledged;	/* TCP; 0: some numbers, always the same */
 	uint8_t icmp_type, icmp_code;
 	uint16_t identifier;

@@ -135,6 +135,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->mappings_max, 1000000);
 	assert_int_equal(config->report_source, 10);
 	assert_int_equal(config->report_total, 1000);
+	assert_int_equal(config->mss_clamp, 0);
 	assert_int_equal(config->subscribers_max, 65536);
 	config_free(config);
 }
@@ -205,6 +206,7 @@ static const char full[] =
 	"  - {protocol: tcp, internal: \"198.51.100.15:7000\", external: \"203.0.113.77:80\"}\n"
 	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61}\n"
 	"icmp-errors: {sender: 3, total: 77}\n"
+	"mss-clamp: 1300\n"
 	"tables: {mappings: 5000, subscribers: 70}\n"
 	"filtering: endpoint-independent\n"
 	"pcp:\n"
@@ -311,6 +313,7 @@ static void test_full_service(void **state)
 	assert_int_equal(config->mappings_max, 5000);
 	assert_int_equal(config->report_source, 3);
 	assert_int_equal(config->report_total, 77);
+	assert_int_equal(config->mss_clamp, 1300);
 	assert_int_equal(config->subscribers_max, 70);
 	assert_int_equal(config->pcp.listen4_count, 2);
 	assert_int_equal(config->pcp.listen4[0], IP(198, 51, 100, 1));
@@ -788,6 +791,8 @@ static void test_bad_numbers(void **state)
 		{ MINIMAL "icmp-errors: {sender: 1000001}\n", 6, { "icmp-errors.sender: 1000001 is out of range; right is 0 to 1000000" } },
 		{ MINIMAL "icmp-errors: {total: 1000001}\n", 6, { "icmp-errors.total", "0 to 1000000" } },
 		{ MINIMAL "icmp-errors: {host: 1}\n", 6, { "icmp-errors", "sender" } },
+		{ MINIMAL "mss-clamp: 535\n", 6, { "mss-clamp: 535 is out of range; right is 536 to 65495, or 0 (off)" } },
+		{ MINIMAL "mss-clamp: 65496\n", 6, { "mss-clamp: 65496 is out of range" } },
 		{ MINIMAL "tables: {mappings: 0}\n", 6, { "tables.mappings", "1 to 16777216" } },
 		{ MINIMAL "tables: {mappings: 16777217}\n", 6, { "tables.mappings" } },
 		{ MINIMAL "tables: {subscribers: 4194305}\n", 6, { "tables.subscribers", "1 to 4194304" } },

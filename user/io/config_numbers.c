@@ -5,6 +5,8 @@
 
 #define YEAR_S	(365u * 86400)
 #define WEEK_S	(7u * 86400)
+#define MSS_MIN	536u			/* RFC 9293 section 3.7.1: every host takes that */
+#define MSS_MAX	65495u			/* of the largest packet */
 #define AT(member) offsetof(struct config, member)
 
 static const struct config_number {
@@ -26,6 +28,7 @@ static const struct config_number {
 	{ "timeouts.icmp", AT(icmp_s), 60, 1, WEEK_S, 60, "RFC 5508 REQ-2" },
 	{ "icmp-errors.sender", AT(report_source), 10, 0, 1000000, 0, NULL },
 	{ "icmp-errors.total", AT(report_total), 1000, 0, 1000000, 0, NULL },
+	{ "mss-clamp", AT(mss_clamp), 0, 0, MSS_MAX, 0, NULL },
 	{ "tables.mappings", AT(mappings_max), 1000000, 1, 1u << 24, 0, NULL },
 	{ "tables.subscribers", AT(subscribers_max), 65536, 1, 1u << 22, 0, NULL },
 	{ "pcp.lifetime.min", AT(pcp.lifetime_min_s), 120, 1, YEAR_S, 120, "RFC 6887 section 15" },
@@ -69,6 +72,9 @@ bool config_build_numbers(struct config_source *source, struct config *config)
 		config->tcp_opening_s = config->tcp_transitory_s;
 	if (!config->tcp_closing_s)
 		config->tcp_closing_s = config->tcp_transitory_s;
+	if (config->mss_clamp && config->mss_clamp < MSS_MIN)
+		return config_fail(source, config_at("mss-clamp"), "%u is out of range; right is %u to %u, or 0 (off)", config->mss_clamp, MSS_MIN,
+				   MSS_MAX);
 	if (config->pcp.lifetime_max_s < config->pcp.lifetime_min_s)
 		return config_fail(source, config_at("pcp.lifetime"), "max %u is below min %u; right is max >= min",
 				   config->pcp.lifetime_max_s, config->pcp.lifetime_min_s);

@@ -181,6 +181,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	LIST("static", OPTIONAL, statics, &static_entry, 0, CONFIG_STATICS_MAX),
 	SECTION("timeouts", timeouts_fields),
 	SECTION("icmp-errors", icmp_errors_fields),
+	NUMBER("mss-clamp", config.mss_clamp),
 	SECTION("tables", tables_fields),
 	CHOICE("filtering", filtering, filterings),
 	SECTION("pcp", pcp_fields),
