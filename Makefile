@@ -28,7 +28,7 @@ PROGRAMS = xcgnd xcgnctl pcpc
 BPF_HEADERS = $(wildcard bpf/*.h include/cgn/*.h)
 objects = $(patsubst user/%.c,$(B)/%.o,$(wildcard user/$(1)/*.c))
 
-.PHONY: all help clean bpf install lint check check-unit check-fuzz check-bpf check-netns test-programs fuzz bench soak demo verifier-report deps format
+.PHONY: all help clean bpf install lint check check-unit check-fuzz check-bpf check-netns test-programs fuzz fuzz-packets bench soak demo verifier-report deps format
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -127,6 +127,9 @@ check-fuzz: $(FUZZERS) ## a short fuzz run over the kept corpus and beyond (FUZZ
 
 fuzz: ## ten minutes of fuzzing for each fuzzer
 	$(MAKE) check-fuzz FUZZ_SECONDS=600 TEST_TIMEOUT=700
+
+fuzz-packets: all $(B)/tests/bpf_fuzz ## ten minutes of changed frames through the loaded programs (root)
+	PACKET_SECONDS=600 TEST_TIMEOUT=700 ONLY=bpf_fuzz tests/run.sh bpf
 
 BPF_TESTS = $(patsubst tests/bpf/%.c,$(B)/tests/%,$(wildcard tests/bpf/bpf_*.c))
 # A test is tests/bpf/bpf_NAME.c with the files there that are no test.

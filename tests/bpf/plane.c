@@ -224,6 +224,18 @@ uint32_t plane_send_fast(const struct plane *plane, enum cgn_side side, const vo
 	return run_program(plane, side, frame, length, &options) ? ~0u : options.retval;
 }
 
+void plane_send_quiet(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = 1, .data_out = ret_run->frame, .data_size_out = sizeof(ret_run->frame));
+	int failed = run_program(plane, side, frame, length, &options);
+
+	if (failed)
+		fail_msg("BPF_PROG_RUN: %s", strerror(-failed));
+	ret_run->action = options.retval;
+	ret_run->length = options.data_size_out;
+	ret_run->verdict = -1;
+}
+
 void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = 1, .data_out = ret_run->frame, .data_size_out = sizeof(ret_run->frame));

@@ -45,7 +45,9 @@ const char *plane_pin_dir(void);
 
 /* Runs the program of `side` on a frame. */
 void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run);
-/* The same without looking at counters: for races. Returns the XDP action. */
+/* The same without looking at counters: the verdict stays unknown. */
+void plane_send_quiet(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run);
+/* And without what becomes of the frame: for races. Returns the XDP action. */
 uint32_t plane_send_fast(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length);
 
 /* "ip ARGUMENTS" or another command in the namespace; fails the test if it fails. */
