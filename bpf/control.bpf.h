@@ -95,6 +95,11 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 		return status;
 	before_s = known->expires_s;
 	until_s = now_s + request->lifetime_s;
+	/* a drained address is left when what was promised ends: the answer says when, and asked for after that another one is had */
+	if (before_s > now_s && until_s > before_s && address_is_draining(CGN_SLOT_ADDRESS(known->slot))) {
+		until_s = before_s;
+		request->lifetime_s = until_s - now_s;
+	}
 	if (request->origin != CGN_PEER || until_s > before_s)
 		known->expires_s = until_s;	/* before the flag flips: a reaper that read the old one must fail */
 	status = control_join(request, key, request->origin);

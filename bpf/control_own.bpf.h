@@ -50,7 +50,7 @@ __noinline int own(struct cgn_own_request *request)
 		return CGN_OK;
 	if (pool->state == CGN_POOL_ACTIVE && subscriber_apply_rule(&search.owner) == CGN_OK)
 		subscriber = subscriber_get(&search.owner, &status);
-	if (!subscriber || !subscriber_may_have_block(subscriber) || (subscriber->address && subscriber->address != (__u32)address + 1))
+	if (!subscriber || !subscriber_may_have_block(subscriber, subscriber->blocks_limit) || (subscriber->address && subscriber->address != (__u32)address + 1))
 		return own_rest(&search, pool, number, block, search.now_s);
 	if (!block_claim(&search, pool, number))
 		return CGN_CANNOT_PROVIDE;

@@ -79,7 +79,7 @@ __noinline int set_search_block(struct set_run *run, __u32 number)
 		return 0;
 	run->block = number;
 	run->count = run->run = 0;
-	if (!pool)
+	if (!pool || pool->state != CGN_POOL_ACTIVE)
 		return 0;
 	size = 1u << (pool->block_shift & 15);
 	if (run->is_exact)

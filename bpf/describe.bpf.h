@@ -44,7 +44,7 @@ __noinline int pair(struct cgn_pair_request *request)
 	subscriber = subscriber_get(&key, &status);
 	if (!subscriber)
 		return status;
-	if (!subscriber_has_blocks(subscriber)) {
+	if (!subscriber_has_blocks(subscriber) || address_is_draining(cgn_read_once(subscriber->address) - 1u)) {
 		status = subscriber_add_block(&key, 0);
 		if (status != CGN_OK)
 			return status;

@@ -56,7 +56,7 @@ static __always_inline bool block_is_permitted(const struct cgn_subscriber *subs
 {
 	__u32 paired = cgn_read_once(subscriber->address);
 
-	return pool->state == CGN_POOL_ACTIVE && subscriber_may_have_block(subscriber) && (!paired || paired == address + 1);
+	return pool->state == CGN_POOL_ACTIVE && subscriber_may_have_block(subscriber, subscriber->blocks_limit) && (!paired || paired == address + 1);
 }
 
 /* The suggested port of an address, if it is free and inside policy: in one of the owner's blocks, or a block he may still claim. */
@@ -78,6 +78,8 @@ __noinline int mapping_claim_at(struct cgn_new *wanted, __u32 address)
 		return CGN_CANNOT_PROVIDE;
 	pool = map_pool(address);
 	if (!pool || wanted->suggested.port < pool->first_port)
+		return CGN_CANNOT_PROVIDE;
+	if (pool->state != CGN_POOL_ACTIVE && !wanted->restore && !(wanted->origin & CGN_STATIC))
 		return CGN_CANNOT_PROVIDE;
 	number = (wanted->suggested.port - pool->first_port) >> (pool->block_shift & 15);
 	if (number >= pool->block_count)
@@ -162,7 +164,7 @@ __noinline int mapping_claim_any(struct cgn_new *wanted)
 			continue;
 		block = map_block(number - 1);
 		pool = block ? map_pool(block->address) : NULL;
-		if (!pool || pool->block_shift < 6)
+		if (!pool || pool->block_shift < 6 || pool->state != CGN_POOL_ACTIVE)
 			continue;
 		found = (__u32)port_search_block(&wanted->internal, number - 1, pool->block_shift);
 		if (found != PORT_NONE) {

@@ -249,11 +249,44 @@ static long address_search_step(__u32 step, struct address_search *search)
 	return search->found != PORT_NONE;
 }
 
-/* Claims a free block of any address: a subscriber's first. Starts at a random address, so that subscribers spread. */
+#define LEAST_USED_PROBES 16
+
+struct least_used {
+	__u32 start, count;	/* external addresses */
+	__u32 address;
+	__u32 used, of;		/* its blocks; of 0: none yet */
+};
+
+/* Up to so many addresses all are looked at, from a random one on; of more, so many by chance: the least used of d at random leaves
+ * hardly more unevenness than the least used of all, and costs the same with 4096 addresses as with 16. */
+static long least_used_step(__u32 step, struct least_used *least)
+{
+	__u32 address = least->count > LEAST_USED_PROBES ? bpf_get_prandom_u32() % least->count : least->start + step, used;
+	struct cgn_pool *pool;
+
+	if (step >= least->count)
+		return 1;
+	if (address >= least->count)
+		address -= least->count;
+	pool = map_pool(address);
+	if (!pool || pool->state != CGN_POOL_ACTIVE || !pool->block_count)
+		return 0;
+	used = cgn_read_once(pool->blocks_used);
+	if (least->of && used * least->of >= least->used * pool->block_count)	/* both below 2^11 */
+		return 0;
+	least->address = address;
+	least->used = used;
+	least->of = pool->block_count;
+	return 0;
+}
+
+/* Claims a free block of any address: a subscriber's first, so the least used address is asked first, then the others from a random
+ * one on. */
 __noinline int block_search_any(struct cgn_subscriber_key *owner)
 {
 	struct cgn_settings *settings = map_settings();
 	struct address_search search = {};
+	struct least_used least = {};
 
 	if (!owner || !settings || !settings->address_count)
 		return (int)PORT_NONE;
@@ -261,6 +294,13 @@ __noinline int block_search_any(struct cgn_subscriber_key *owner)
 	search.count = settings->address_count;
 	search.start = bpf_get_prandom_u32() % search.count;
 	search.found = PORT_NONE;
+	least.count = search.count;
+	least.start = search.start;
+	bpf_loop(LEAST_USED_PROBES, least_used_step, &least, 0);
+	if (least.of)
+		search.found = (__u32)block_search_address(&search.owner, least.address);
+	if (search.found != PORT_NONE)
+		return (int)search.found;
 	bpf_loop(CGN_ADDRESSES_MAX, address_search_step, &search, 0);
 	return (int)search.found;
 }
@@ -401,17 +441,61 @@ static __always_inline bool subscriber_has_blocks(const struct cgn_subscriber *s
 	return any != 0;
 }
 
-static __always_inline bool subscriber_may_have_block(const struct cgn_subscriber *subscriber)
+static __always_inline bool subscriber_may_have_block(const struct cgn_subscriber *subscriber, __u32 limit)
 {
 	__u32 i;
 
 	for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX; i++) {
-		if (i >= subscriber->blocks_limit)
+		if (i >= limit)
 			break;
 		if (!cgn_read_once(subscriber->block[i]))
 			return true;
 	}
 	return false;
+}
+
+static __always_inline bool address_is_draining(__u32 address)
+{
+	struct cgn_pool *pool = map_pool(address);
+
+	return pool && pool->state != CGN_POOL_ACTIVE;
+}
+
+struct draining_count {
+	struct cgn_subscriber_key key;
+	__u32 count;
+};
+
+static long draining_step(__u32 position, struct draining_count *draining)
+{
+	struct cgn_subscriber *subscriber = map_subscriber(&draining->key);
+	struct cgn_block *block;
+	__u32 number;
+
+	if (!subscriber || position >= CGN_SUBSCRIBER_BLOCKS_MAX)
+		return 1;
+	number = cgn_read_once(subscriber->block[position]);
+	block = number ? map_block(number - 1) : NULL;
+	draining->count += block && address_is_draining(block->address);
+	return 0;
+}
+
+/* So many blocks may stand in the subscriber's list. Those at addresses that are drained do not count: no port of them is to be had. */
+__noinline int subscriber_block_limit(struct cgn_subscriber_key *key)
+{
+	struct draining_count draining = {};
+	struct cgn_subscriber *subscriber;
+
+	if (!key)
+		return 0;
+	draining.key = *key;
+	subscriber = map_subscriber(key);
+	if (!subscriber)
+		return 0;
+	if (!subscriber_may_have_block(subscriber, subscriber->blocks_limit))
+		bpf_loop(CGN_SUBSCRIBER_BLOCKS_MAX, draining_step, &draining, 0);
+	draining.count += subscriber->blocks_limit;
+	return draining.count < CGN_SUBSCRIBER_BLOCKS_MAX ? (int)draining.count : CGN_SUBSCRIBER_BLOCKS_MAX;
 }
 
 /* One more block for the subscriber; `wish` is an address's index plus 1, or 0, and decides only where he is paired with none yet.
@@ -420,7 +504,7 @@ __noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 {
 	struct cgn_subscriber *subscriber;
 	union pairing paired;
-	__u32 found = PORT_NONE;
+	__u32 found = PORT_NONE, limit;
 
 	if (!key)
 		return CGN_BAD_REQUEST;
@@ -428,20 +512,22 @@ __noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 	subscriber = map_subscriber(key);
 	if (!subscriber)
 		return CGN_BUSY;
-	if (!subscriber_may_have_block(subscriber))
+	limit = (__u32)subscriber_block_limit(key);
+	if (!subscriber_may_have_block(subscriber, limit))
 		return CGN_QUOTA;
 	paired.word = cgn_read_once(subscriber->pairing);
 	if (paired.address) {
 		found = (__u32)block_search_address(key, paired.address - 1u);
-		/* RFC 6887 section 10: who has nothing there any more may move to another address */
-		if (found == PORT_NONE && !subscriber_has_blocks(subscriber))
+		/* RFC 6887 section 10: who has nothing there any more may move to another address; and who can have nothing there, because
+		 * it is drained, must: what he has there lives on */
+		if (found == PORT_NONE && (address_is_draining(paired.address - 1u) || !subscriber_has_blocks(subscriber)))
 			pairing_move(subscriber, paired, 0);
 	}
 	if (found == PORT_NONE && wish && !cgn_read_once(subscriber->address))
 		found = (__u32)block_search_address(key, wish - 1);
 	if (found == PORT_NONE && !cgn_read_once(subscriber->address))
 		found = (__u32)block_search_any(key);
-	return found == PORT_NONE ? CGN_EXHAUSTED : block_enter(key, found, subscriber->blocks_limit, false);
+	return found == PORT_NONE ? CGN_EXHAUSTED : block_enter(key, found, limit, false);
 }
 
 #endif

@@ -16,6 +16,7 @@
 #include "control_clear.bpf.h"
 #include "control_move.bpf.h"
 #include "control_own.bpf.h"
+#include "control_drain.bpf.h"
 #include "describe.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -376,6 +377,16 @@ int control_own(struct cgn_own_request *ctx)
 	struct cgn_own_request request = *ctx;
 
 	ctx->status = (__u32)own(&request);
+	return 0;
+}
+
+SEC("syscall")
+int control_drain(struct cgn_drain_request *ctx)
+{
+	struct cgn_drain_request request = *ctx;
+
+	drain(&request);
+	*ctx = request;
 	return 0;
 }
 

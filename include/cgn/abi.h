@@ -198,7 +198,10 @@ struct cgn_block {
 };
 CGN_ASSERT_SIZE(struct cgn_block, 48 + 2 * CGN_PROTOCOLS * CGN_BLOCK_WORDS * 8);
 
-enum cgn_pool_state { CGN_POOL_ACTIVE, CGN_POOL_DRAINING };
+enum cgn_pool_state {
+	CGN_POOL_ACTIVE,
+	CGN_POOL_DRAINING,	/* no new mapping; those that there are live on until they end by themselves */
+};
 
 /* Value of `pools`: one external address. Block n of it has ports first_port + n * block_size and on. */
 struct cgn_pool {
@@ -554,6 +557,13 @@ struct cgn_own_request {
 					 * owner by now; CGN_QUOTA, CGN_BUSY: it rests */
 };
 CGN_ASSERT_SIZE(struct cgn_own_request, 40);
+
+/* In and out of control_drain(): `count` external addresses from index `first` on take a state. */
+struct cgn_drain_request {
+	__u32 first, count;
+	__u32 state;			/* cgn_pool_state */
+	__u32 changed;			/* out: that had another one */
+};
 
 /* In and out of control_clock(). */
 struct cgn_clock_request {

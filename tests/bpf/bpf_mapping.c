@@ -456,6 +456,66 @@ static void blocks_are_opened_for_others(void **state)
 	stop();
 }
 
+/* New subscribers go to the least used address, so that addresses fill alike; those that are drained get nobody. */
+static void least_used_address(void **state)
+{
+	uint32_t count, i, least = ~0u, most = 0;
+	struct cgn_drain_request request;
+	const struct cgn_pool *pools;
+	char host[16];
+
+	(void)state;
+	start("pools:\n  - {name: a, addresses: [192.0.2.0/30], block-size: 64}\n"
+	      "  - {name: b, addresses: [192.0.2.8/32], ports: 1024-2047, block-size: 64}\n"
+	      "subscribers: {prefixes: [198.51.100.0/24], blocks: 1}\ntables: {mappings: 4096, subscribers: 512}\n");
+	request = (struct cgn_drain_request){ .first = 1, .count = 1, .state = CGN_POOL_DRAINING };
+	assert_int_equal(dataplane_drain(plane.dp, &request), 0);
+	assert_int_equal(request.changed, 1);
+	for (i = 2; i < 242; i++) {
+		snprintf(host, sizeof(host), "198.51.100.%u", i);
+		assert_int_equal(send_packet(host, 5000, IPPROTO_UDP), CGN_OUTBOUND);
+	}
+	pools = dataplane_pools(plane.dp, &count);
+	assert_int_equal(count, 5);
+	for (i = 0; i < 4; i++) {
+		if (i == 1)
+			continue;
+		least = pools[i].blocks_used < least ? pools[i].blocks_used : least;
+		most = pools[i].blocks_used > most ? pools[i].blocks_used : most;
+	}
+	print_message("blocks at each address: %u to %u; at the small one %u of %u\n", least, most, pools[4].blocks_used, pools[4].block_count);
+	assert_true(most - least <= 1);
+	assert_int_equal(pools[1].blocks_used, 0);
+	assert_true(pools[4].blocks_used <= 2);	/* as full as the others, in its measure */
+	request.state = CGN_POOL_ACTIVE;
+	assert_int_equal(dataplane_drain(plane.dp, &request), 0);
+	assert_int_equal(send_packet("198.51.100.242", 5000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(pools[1].blocks_used, 1);
+	stop();
+}
+
+/* The same where not all addresses are looked at. */
+static void least_used_of_many(void **state)
+{
+	uint32_t count, i, most = 0, hosts = 600;
+	const struct cgn_pool *pools;
+	char host[16];
+
+	(void)state;
+	start("pools:\n  - {name: a, addresses: [192.0.2.0/27], block-size: 1024}\n"
+	      "subscribers: {prefixes: [198.51.96.0/20], blocks: 1}\ntables: {mappings: 4096, subscribers: 4096}\n");
+	for (i = 0; i < hosts; i++) {
+		snprintf(host, sizeof(host), "198.51.%u.%u", 96 + i / 250, 2 + i % 250);
+		assert_int_equal(send_packet(host, 5000, IPPROTO_UDP), CGN_OUTBOUND);
+	}
+	pools = dataplane_pools(plane.dp, &count);
+	for (i = 0; i < count; i++)
+		most = pools[i].blocks_used > most ? pools[i].blocks_used : most;
+	print_message("%u subscribers on %u addresses: %u on the fullest, %.1f on average\n", hosts, count, most, (double)hosts / count);
+	assert_true(most <= hosts / count + 3);	/* by chance alone it would be 28 or more */
+	stop();
+}
+
 static void subscribers_retire(void **state)
 {
 	struct cgn_release_request release = { .subscriber = plane_subscriber(HOST) };
@@ -693,6 +753,8 @@ static int tests(void)
 		cmocka_unit_test(removed_subscriber),
 		cmocka_unit_test(released_ports_rest),
 		cmocka_unit_test(blocks_are_opened_for_others),
+		cmocka_unit_test(least_used_address),
+		cmocka_unit_test(least_used_of_many),
 		cmocka_unit_test(subscribers_retire),
 		cmocka_unit_test(listing_is_complete),
 		cmocka_unit_test(tcp_states),

@@ -33,6 +33,10 @@ static const struct command commands[] = {
 	{ "subscriber moved", "OLD NEW", "a subscriber's address has changed: its explicit mappings go along",
 	  "External endpoints, nonces and lifetimes stay, and the client is told by a Mapping Update. For hooks of DHCP or RADIUS servers. "
 	  "Needs xcgnd.", NULL, false, xcgnctl_subscriber_moved },
+	{ "pool drain", "ADDRESS|NAME", "no new mapping at an external address, or at all of a pool",
+	  "What is there lives on until it ends by itself; clients of explicit mappings are told when that is, and get another address after it. "
+	  "`show pools' tells what is left. Holds until `pool undrain' or a reboot. Needs xcgnd.", NULL, false, xcgnctl_pool_drain },
+	{ "pool undrain", "ADDRESS|NAME", "new mappings there again", "Needs xcgnd.", NULL, false, xcgnctl_pool_undrain },
 	{ "attach", "[INTERFACE...]", "put the programs on interfaces",
 	  "Default: all interfaces of the configuration. If one fails, those attached by this call are detached again.", NULL, true,
 	  xcgnctl_attach },

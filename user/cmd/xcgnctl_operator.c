@@ -78,3 +78,22 @@ int xcgnctl_subscriber_moved(struct xcgnctl *ctl)
 		}
 	return ask(ctl, json_pack("{s:s, s:s, s:s}", "command", "move", "from", ctl->arguments[0], "to", ctl->arguments[1]));
 }
+
+static int ask_drain(const struct xcgnctl *ctl, int is_draining)
+{
+	if (ctl->argument_count != 1) {
+		log_error("pool: one external address is needed, or the name of a pool");
+		return EXIT_CONFIG;
+	}
+	return ask(ctl, json_pack("{s:s, s:s, s:b}", "command", "drain", "what", ctl->arguments[0], "draining", is_draining));
+}
+
+int xcgnctl_pool_drain(struct xcgnctl *ctl)
+{
+	return ask_drain(ctl, 1);
+}
+
+int xcgnctl_pool_undrain(struct xcgnctl *ctl)
+{
+	return ask_drain(ctl, 0);
+}

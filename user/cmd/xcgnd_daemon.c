@@ -157,10 +157,18 @@ static bool command_move(void *context, const json_t *request, json_t *reply, st
 	return operator_move(&operator, request, reply, error);
 }
 
+static bool command_drain(void *context, const json_t *request, json_t *reply, struct control_error *error)
+{
+	const struct operator operator = operator_of(context);
+
+	return operator_drain(&operator, ((const struct daemon *)context)->config, request, reply, error);
+}
+
 static const struct control_command commands[] = {
 	{ "status", command_status },
 	{ "clear", command_clear },
 	{ "move", command_move },
+	{ "drain", command_drain },
 	{ NULL, NULL },
 };
 

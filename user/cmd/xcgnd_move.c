@@ -74,47 +74,17 @@ static void end_implicit(struct moving *moving)
 
 /* ---- what became of each part ---- */
 
-static void add_filters(const struct moving *moving, const struct explicit_part *part, struct pcp_update *update)
-{
-	struct cgn_internal internal = part->key.internal;
-	struct cgn_filters filters;
-	uint32_t i;
-
-	memcpy(internal.addr4, moving->to.addr4, sizeof(internal.addr4));
-	if (part->key.opcode != CGN_MAP || !dataplane_find_filters(moving->operator->dp, &internal, &filters))
-		return;
-	for (i = 0; i < filters.count && i < ANNOUNCER_FILTERS_MAX; i++) {
-		update->filter[i] = (struct pcp_filter){ .prefix_length = filters.filter[i].prefix_length,
-			.remote_port = filters.filter[i].remote_port };
-		memcpy(update->filter[i].remote6, filters.filter[i].remote6, sizeof(update->filter[i].remote6));
-		update->filter_count++;
-	}
-}
-
-/* A set is told as one, by its first port. */
 static void tell_update(const struct moving *moving, const struct explicit_part *part)
 {
-	struct pcp_update update = { .opcode = part->key.opcode == CGN_MAP ? PCP_MAP : PCP_PEER, .client_port = part->value.client_port,
-		.expires_s = part->value.expires_s };
+	struct explicit_part moved = *part;
 	uint8_t old6[16];
 
-	if (part->value.set_size > 1 && part->key.internal.port != part->value.set_first)
-		return;
-	update.set_first = part->value.set_first;
-	update.set_size = part->value.set_size;
 	client_of(&moving->from, old6);
-	client_of(&moving->to, update.internal6);
+	memcpy(moved.key.internal.addr4, moving->to.addr4, sizeof(moved.key.internal.addr4));
 	/* its own client is now where the mapping is; who asked for another host is where it was */
-	memcpy(update.client6, memcmp(part->value.client6, old6, 16) ? part->value.client6 : update.internal6, 16);
-	memcpy(update.peer.map.nonce, part->value.nonce, sizeof(update.peer.map.nonce));
-	update.peer.map.protocol = part->key.internal.protocol;
-	update.peer.map.internal_port = part->key.internal.port;
-	update.peer.map.external_port = part->external.port;
-	pcp_address_from_ipv4(part->external.addr4, update.peer.map.external6);
-	update.peer.remote_port = part->value.remote_port;
-	memcpy(update.peer.remote6, part->value.remote6, sizeof(update.peer.remote6));
-	add_filters(moving, part, &update);
-	announce_update(moving->operator->announce, &update);
+	if (!memcmp(part->value.client6, old6, 16))
+		client_of(&moving->to, moved.value.client6);
+	operator_tell_update(moving->operator, &moved);
 }
 
 static const char *reason_of(const struct moving *moving, const struct explicit_part *part)

@@ -107,6 +107,7 @@ int dataplane_reap(struct dataplane *dp, const uint32_t *slots, uint32_t count, 
 int dataplane_clear(struct dataplane *dp, const uint32_t *slots, uint32_t count, struct cgn_clear_request *request);
 int dataplane_move(struct dataplane *dp, struct cgn_move_request *request);
 int dataplane_own(struct dataplane *dp, struct cgn_own_request *request);
+int dataplane_drain(struct dataplane *dp, struct cgn_drain_request *request);
 int dataplane_release(struct dataplane *dp, struct cgn_release_request *request);
 /* Slots of one subscriber in ascending order, with any of `origins`. Returns how many, or -errno; the caller frees *ret_slots. */
 int dataplane_list(struct dataplane *dp, const struct cgn_subscriber_key *subscriber, uint32_t origins, uint32_t **ret_slots);

@@ -71,6 +71,11 @@ int dataplane_own(struct dataplane *dp, struct cgn_own_request *request)
 	return run(dp, DP_CONTROL_OWN, request, sizeof(*request));
 }
 
+int dataplane_drain(struct dataplane *dp, struct cgn_drain_request *request)
+{
+	return run(dp, DP_CONTROL_DRAIN, request, sizeof(*request));
+}
+
 /* Array elements stand 8 bytes apart, whatever their size. */
 static uint32_t *batch_slot(struct dataplane *dp, uint32_t index)
 {
