@@ -8,16 +8,22 @@
 #define PEER_NONE	0xffffffffu
 #define PEER_KNOWN	0x100u		/* beside the ordinal: there is a PEER for this remote peer */
 
-/* The ordinal of the PEER for the request's remote peer, or the first one unused of those that are left, or PEER_NONE. */
-__noinline int peer_find(struct cgn_map_request *request, __u32 peers)
+/* As it stands in cgn_map_request and in cgn_describe_request. */
+struct peer_remote {
+	__u8 remote6[16] __attribute__((aligned(4)));
+	__u16 remote_port, rest;
+};
+
+/* The ordinal of the PEER for a remote peer, or the first one unused of those that are left, or PEER_NONE. */
+__noinline int peer_find(struct cgn_internal *internal, struct peer_remote *remote, __u32 peers)
 {
 	struct cgn_explicit_key key;
 	struct cgn_explicit *part;
 	__u32 ordinal, unused = PEER_NONE;
 
-	if (!request)
+	if (!internal || !remote)
 		return (int)PEER_NONE;
-	explicit_key(&key, &request->internal, CGN_PEER);
+	explicit_key(&key, internal, CGN_PEER);
 	for (ordinal = 0; ordinal < CGN_PEERS_MAX; ordinal++) {
 		if (!(peers >> ordinal & 1)) {
 			if (unused == PEER_NONE)
@@ -26,7 +32,7 @@ __noinline int peer_find(struct cgn_map_request *request, __u32 peers)
 		}
 		key.ordinal = (__u8)ordinal;
 		part = bpf_map_lookup_elem(&explicit, &key);
-		if (part && part->remote_port == request->remote_port && words_are_same(part->remote6, request->remote6, 4))
+		if (part && part->remote_port == remote->remote_port && words_are_same(part->remote6, remote->remote6, 4))
 			return (int)(ordinal | PEER_KNOWN);
 	}
 	return (int)unused;
@@ -79,7 +85,7 @@ static __always_inline int control_peer_request(struct cgn_map_request *request)
 	mapping = map_mapping(&request->internal);
 	if (!mapping && !request->lifetime_s)
 		return CGN_NOT_FOUND;
-	found = (__u32)peer_find(request, mapping ? mapping->peers : 0);
+	found = (__u32)peer_find(&request->internal, (struct peer_remote *)request->remote6, mapping ? mapping->peers : 0);
 	explicit_key(&key, &request->internal, CGN_PEER);
 	key.ordinal = found & (CGN_PEERS_MAX - 1);
 	if (request->lifetime_s)

@@ -2,7 +2,21 @@
 /* What the daemon may ask beside mappings: a description's text, a subscriber's external address. */
 #ifndef CGN_DESCRIBE_BPF_H
 #define CGN_DESCRIBE_BPF_H
+#include "control_peer.bpf.h"
 #include "port_block.bpf.h"
+
+/* Its ordinal, into the key. False: there is no such PEER. */
+static __always_inline bool described_peer(struct cgn_describe_request *request, struct cgn_explicit_key *key)
+{
+	const struct cgn_mapping *mapping = map_mapping(&key->internal);
+	__u32 found;
+
+	if (!mapping)
+		return false;
+	found = (__u32)peer_find(&request->key.internal, (struct peer_remote *)request->remote6, mapping->peers);
+	key->ordinal = found & (CGN_PEERS_MAX - 1);
+	return found != PEER_NONE && found & PEER_KNOWN;
+}
 
 /* The text of an explicit mapping that is there, replaced as a whole (RFC 7220). It goes with its mapping: explicit_forget(). */
 __noinline int describe(struct cgn_describe_request *request)
@@ -13,6 +27,8 @@ __noinline int describe(struct cgn_describe_request *request)
 	if (!request)
 		return CGN_BAD_REQUEST;
 	key = request->key;
+	if (key.opcode == CGN_PEER && !described_peer(request, &key))
+		return CGN_NOT_FOUND;
 	part = bpf_map_lookup_elem(&explicit, &key);
 	if (!part)
 		return CGN_NOT_FOUND;

@@ -532,10 +532,12 @@ struct cgn_list_request {
 
 /* In and out of control_describe(): text of an explicit mapping that exists; length 0 removes it. */
 struct cgn_describe_request {
-	struct cgn_explicit_key key;
+	struct cgn_explicit_key key;	/* a PEER's ordinal is found by its remote peer */
 	struct cgn_description description;
+	__u8 remote6[16];		/* PEER: IPv4-mapped, else zero */
+	__u16 remote_port;		/* PEER */
+	__u16 reserved;
 	__u32 status;			/* out: CGN_OK, CGN_NOT_FOUND (no such mapping), CGN_TABLE_FULL */
-	__u32 reserved;
 };
 
 /* In and out of control_pair(): the external address of a subscriber, chosen now if it has none yet. */

@@ -45,7 +45,9 @@ static void test_all_that_belongs_to_it(void **state)
 {
 	struct cgn_filter filters[3] = { permit(9, 0), permit(10, 53), permit(11, 53) };
 	struct cgn_map_request filtered = question(CGN_MAP, 1000, 3600), set = question(CGN_MAP, 2000, 3600), towards = peer_question(1000, 443, 3600);
+	struct cgn_describe_request describe = { .key.opcode = CGN_PEER, .description = { .length = 4, .text = "line" } };
 	struct cgn_explicit_key key = { .opcode = CGN_MAP };
+	struct cgn_description text;
 	struct store_restored restored;
 	struct invariants found;
 	struct cgn_explicit part;
@@ -64,11 +66,21 @@ static void test_all_that_belongs_to_it(void **state)
 	assert_int_equal(dataplane_recorder_ops.set(machine.recorder, &set, &filters[2]), 0);
 	assert_int_equal(set.set_size, 5);
 	assert_int_equal(dataplane_recorder_ops.peer(machine.recorder, &towards), 0);
+	describe.key.internal = towards.internal;
+	memcpy(describe.remote6, towards.remote6, sizeof(describe.remote6));
+	assert_int_equal(dataplane_recorder_ops.describe(machine.recorder, &describe), 0);
+	assert_int_equal(describe.status, CGN_NOT_FOUND);	/* of another remote peer */
+	describe.remote_port = towards.remote_port;
+	assert_int_equal(dataplane_recorder_ops.describe(machine.recorder, &describe), 0);
+	assert_int_equal(describe.status, CGN_OK);
 	reboot(&machine, &restored);
 	assert_int_equal(restored.restored, 7);
 	assert_int_equal(restored.lost, 0);
 	expect_external(mapping_of(1000).external, filtered.external);
 	assert_int_equal(origins_of(1000), CGN_MAP | CGN_PEER);
+	assert_true(dataplane_find_description(plane.dp, &describe.key, &text));
+	assert_int_equal(text.length, 4);
+	assert_memory_equal(text.text, "line", 4);
 	assert_int_equal(send_in("203.0.113.9", 7, filtered.external), CGN_INBOUND);
 	assert_int_equal(send_in("203.0.113.10", 53, filtered.external), CGN_INBOUND);
 	assert_int_equal(send_in("203.0.113.10", 54, filtered.external), CGN_DROP_FILTER);

@@ -15,6 +15,7 @@ struct model_peer {
 	__u16 remote_port;
 	__u8 nonce[CGN_NONCE_LEN];
 	__u32 expires_s;
+	struct cgn_description description;	/* length 0: none */
 };
 
 struct model_mapping {
@@ -374,19 +375,39 @@ static inline bool model_filters(void *dataplane, const struct cgn_listed *liste
 	return true;
 }
 
+static inline struct model_peer *model_peer_of(struct model_mapping *mapping, const __u8 remote6[16], __u16 remote_port)
+{
+	unsigned i;
+
+	for (i = 0; i < mapping->peer_count; i++)
+		if (mapping->peer[i].remote_port == remote_port && !memcmp(mapping->peer[i].remote6, remote6, 16))
+			return &mapping->peer[i];
+	return NULL;
+}
+
+static inline struct cgn_description *model_text_of(struct model *model, const struct cgn_describe_request *request)
+{
+	struct model_mapping *mapping = model_find(model, &request->key.internal);
+	struct model_peer *peer;
+
+	if (!mapping)
+		return NULL;
+	if (request->key.opcode == CGN_MAP)
+		return mapping->origins & CGN_MAP ? &mapping->description : NULL;
+	peer = model_peer_of(mapping, request->remote6, request->remote_port);
+	return peer ? &peer->description : NULL;
+}
+
 static inline int model_describe(void *dataplane, struct cgn_describe_request *request)
 {
 	struct model *model = dataplane;
-	struct model_mapping *mapping = model_find(model, &request->key.internal);
+	struct cgn_description *text = model_text_of(model, request);
 
 	if (model->error)
 		return model->error;
-	request->status = CGN_NOT_FOUND;
-	if (!mapping || request->key.opcode != CGN_MAP || !(mapping->origins & CGN_MAP))
-		return 0;
-	request->status = model->no_texts ? CGN_TABLE_FULL : CGN_OK;
-	if (!model->no_texts)
-		mapping->description = request->description;
+	request->status = !text ? CGN_NOT_FOUND : model->no_texts ? CGN_TABLE_FULL : CGN_OK;
+	if (request->status == CGN_OK)
+		*text = request->description;
 	return 0;
 }
 
@@ -582,12 +603,7 @@ static inline int model_set(void *dataplane, struct cgn_map_request *request, co
 
 static inline struct model_peer *model_find_peer(struct model_mapping *mapping, const struct cgn_map_request *request)
 {
-	unsigned i;
-
-	for (i = 0; i < mapping->peer_count; i++)
-		if (mapping->peer[i].remote_port == request->remote_port && !memcmp(mapping->peer[i].remote6, request->remote6, 16))
-			return &mapping->peer[i];
-	return NULL;
+	return model_peer_of(mapping, request->remote6, request->remote_port);
 }
 
 static inline __u32 model_peer_report(struct model *model, struct cgn_map_request *request, const struct model_mapping *mapping)
@@ -631,6 +647,7 @@ static inline __u32 model_peer_create(struct model *model, struct cgn_map_reques
 	}
 	mapping->origins = (mapping->origins & CGN_MAP) | CGN_PEER;
 	peer = &mapping->peer[mapping->peer_count++];
+	memset(peer, 0, sizeof(*peer));
 	memcpy(peer->remote6, request->remote6, 16);
 	peer->remote_port = request->remote_port;
 	memcpy(peer->nonce, request->nonce, CGN_NONCE_LEN);

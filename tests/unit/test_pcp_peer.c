@@ -317,6 +317,30 @@ static void test_failures(void **state)
 	expect_error(fixture, BYTES(CREATE(S3600)), 8, 30);
 }
 
+/* DESCRIPTION is for PEER too (RFC 7220 section 2): each remote peer's is its own. */
+static void test_description(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct model_mapping *mapping = fixture->model.mapping;
+
+	expect_reply(fixture, BYTES(CREATE(S3600), 128, 0, 0, 4, 'l', 'i', 'n', 'e'),
+		     BYTES(CREATED(S3600, PORT_1024), 128, 0, 0, 4, 'l', 'i', 'n', 'e'));
+	expect_reply(fixture, BYTES(TO_OTHER_REMOTE(S3600)), BYTES(SUCCESS(0x82, S3600), OTHER_NONCE, TCP, 0, 0, 0, PORT_12354, PORT_1024, POOL, PORT_443, 0, 0, OTHER_REMOTE));
+	expect_reply(fixture, BYTES(MAP_CREATE(S3600), 128, 0, 0, 1, 'm', 0, 0, 0), BYTES(MAP_CREATED(S3600, PORT_1024), 128, 0, 0, 1, 'm', 0, 0, 0));
+	assert_int_equal(mapping[0].peer_count, 2);
+	assert_int_equal(mapping[0].peer[0].description.length, 4);
+	assert_memory_equal(mapping[0].peer[0].description.text, "line", 4);
+	assert_int_equal(mapping[0].peer[1].description.length, 0);
+	assert_int_equal(mapping[0].description.length, 1);
+	/* a query changes nothing, an empty one erases, what is not stored is not echoed */
+	expect_reply(fixture, BYTES(CREATE(S0), 128, 0, 0, 1, 'x', 0, 0, 0), BYTES(CREATED(S3600, PORT_1024)));
+	assert_int_equal(mapping[0].peer[0].description.length, 4);
+	expect_reply(fixture, BYTES(CREATE(S3600), 128, 0, 0, 0), BYTES(CREATED(S3600, PORT_1024), 128, 0, 0, 0));
+	assert_int_equal(mapping[0].peer[0].description.length, 0);
+	fixture->model.no_texts = true;
+	expect_reply(fixture, BYTES(CREATE(S3600), 128, 0, 0, 1, 'x', 0, 0, 0), BYTES(CREATED(S3600, PORT_1024)));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, peer_up, fixture_down)
 
 int main(void)
@@ -326,7 +350,7 @@ int main(void)
 		TEST(test_disabled), TEST(test_suggestion), TEST(test_suggestion_of_a_part), TEST(test_suggestion_beside_a_mapping),
 		TEST(test_lifetime_is_clamped), TEST(test_never_shorter), TEST(test_query), TEST(test_lifetime_of_traffic),
 		TEST(test_nonce_mismatch), TEST(test_several_remote_peers), TEST(test_quota), TEST(test_beside_map), TEST(test_static),
-		TEST(test_failures),
+		TEST(test_failures), TEST(test_description),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

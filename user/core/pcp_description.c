@@ -51,10 +51,11 @@ bool pcp_description_decode(const struct pcp_option *option, uint16_t length_max
 void pcp_description_store(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_explicit_key *key,
 			   struct pcp_answer *answer)
 {
-	struct cgn_describe_request describe = { .key = *key };
+	struct cgn_describe_request describe = { .key = *key, .remote_port = request->remote_port };
 
 	if (!request->description)
 		return;
+	memcpy(describe.remote6, request->remote6, sizeof(describe.remote6));
 	describe.description.length = request->description_len;
 	memcpy(describe.description.text, request->description, request->description_len);
 	answer->is_described = !server->ops->describe(server->dataplane, &describe) && describe.status == CGN_OK;

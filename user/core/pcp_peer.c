@@ -52,6 +52,14 @@ static void suggestion_fill(const struct pcp_map *map, struct cgn_map_request *q
 		memset(question->suggested.addr4, 0xff, sizeof(question->suggested.addr4));	/* no address of any pool */
 }
 
+static void peer_describe(const struct pcp_server *server, const struct pcp_request *request, const struct cgn_map_request *answered,
+			  struct pcp_answer *answer)
+{
+	struct cgn_explicit_key key = { .internal = answered->internal, .opcode = CGN_PEER };
+
+	pcp_description_store(server, request, &key, answer);
+}
+
 /* Section 12.3. A lifetime of 0 asks; what does not exist has a lifetime of 0 left, and its suggestion comes back. */
 int pcp_peer_decide(struct pcp_server *server, const struct pcp_request *request, struct pcp_answer *answer)
 {
@@ -77,5 +85,7 @@ int pcp_peer_decide(struct pcp_server *server, const struct pcp_request *request
 	answer->map.external_port = answered.external.port;
 	pcp_address_from_ipv4(answered.external.addr4, answer->map.external6);
 	answer->lifetime_s = answered.lifetime_s;
+	if (answered.status == CGN_OK)
+		peer_describe(server, request, &answered, answer);
 	return pcp_status_error(answered.status);
 }

@@ -18,8 +18,8 @@ static const struct pcp_operation operations[] = {
 	  PCP_ACCEPTS_CHECKPOINT | PCP_ACCEPTS_DESCRIPTION, offsetof(struct pcp_policy, map), pcp_map_decode, pcp_map_decide, pcp_map_encode },
 	{ PCP_GET, PCP_GET_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_NEXT, offsetof(struct pcp_policy, get), pcp_get_decode, pcp_get_decide,
 	  pcp_get_encode },
-	{ PCP_PEER, PCP_PEER_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_CHECKPOINT,
-	  offsetof(struct pcp_policy, peer), pcp_peer_decode, pcp_peer_decide, pcp_peer_encode },
+	{ PCP_PEER, PCP_PEER_LEN, PCP_ACCEPTS_THIRD_PARTY | PCP_ACCEPTS_PREFER_FAILURE | PCP_ACCEPTS_CHECKPOINT |
+	  PCP_ACCEPTS_DESCRIPTION, offsetof(struct pcp_policy, peer), pcp_peer_decode, pcp_peer_decide, pcp_peer_encode },
 };
 
 /* GET has the number that the configuration gives it. */

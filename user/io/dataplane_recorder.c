@@ -210,6 +210,8 @@ static int recorder_describe(void *dataplane, struct cgn_describe_request *reque
 	struct store_key key = { .internal = request->key.internal, .opcode = request->key.opcode };
 	int failed = store_failure(recorder->store);
 
+	memcpy(key.remote6, request->remote6, sizeof(key.remote6));
+	key.remote_port = request->remote_port;
 	if (!failed)
 		failed = recorder->source.ops->describe(recorder->source.dataplane, request);
 	return failed || request->status != CGN_OK ? failed : record_standing(recorder, &key);

@@ -118,8 +118,10 @@ void explicit_record_request(const struct store_record *record, uint32_t lifetim
 static bool apply_description(const struct store_record *record, const uint8_t *text, size_t len, const struct dataplane_ops *ops,
 			      void *dataplane)
 {
-	struct cgn_describe_request describe = { .key = { .internal = record->key.internal, .opcode = record->key.opcode } };
+	struct cgn_describe_request describe = { .key = { .internal = record->key.internal, .opcode = record->key.opcode },
+		.remote_port = record->key.remote_port };
 
+	memcpy(describe.remote6, record->key.remote6, sizeof(describe.remote6));
 	if (!len || len > CGN_DESCRIPTION_MAX)
 		return false;
 	describe.description.length = (__u16)len;
@@ -191,9 +193,7 @@ bool explicit_record_apply(const struct store_record *record, const struct datap
 	while (store_attribute_next(&r, &tag, &bytes, &len)) {
 		if (tag == EXPLICIT_FILTERS || tag == EXPLICIT_SET)
 			continue;	/* granted with it */
-		/* a PEER's place among those of its mapping is not known here; none is described */
-		if (tag != EXPLICIT_DESCRIPTION || record->key.opcode != CGN_MAP ||
-		    !apply_description(record, bytes, len, ops, dataplane))
+		if (tag != EXPLICIT_DESCRIPTION || !apply_description(record, bytes, len, ops, dataplane))
 			return false;
 	}
 	return true;
