@@ -179,9 +179,10 @@ demo: deps ## the main job in a lab of namespaces, step by step (root)
 verifier-report: all ## instructions the kernel's verifier processed, per program (root)
 	scripts/verifier-report.sh $(B)/xcgn.bpf.o
 
-lint: ## include direction, shell scripts, unfinished code
+lint: ## include direction, shell scripts, unfinished code, tests that documents name
 	@! grep -rnE '#include "\.\./' bpf user include tests --include=*.[ch] || { echo 'lint: "../" include'; exit 1; }
 	@! grep -rnE '\b(TO''DO|FIX''ME)\b' bpf user include scripts || { echo 'lint: unfinished'; exit 1; }
+	@/usr/bin/python3 tests/lib/requirements.py
 	@if command -v shellcheck >/dev/null; then shellcheck -x -S warning scripts/*.sh tests/*.sh tests/*/*.sh .ci/run; else echo "lint: no shellcheck, skipped"; fi
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
