@@ -219,6 +219,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
 {
 	uint32_t addresses = config_address_count(config);
 
+	bpf_map__set_max_entries(skeleton->maps.next_hops, bpf_map__max_entries(skeleton->maps.next_hops) * (uint32_t)libbpf_num_possible_cpus());
 	bpf_map__set_max_entries(skeleton->maps.mappings, config->mappings_max * 2);
 	bpf_map__set_max_entries(skeleton->maps.cache, config_cache_lines(config));
 	bpf_map__set_max_entries(skeleton->maps.explicit, config->mappings_max);
