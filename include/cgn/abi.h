@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 12	/* change it with any layout below; pins of another version are refused */
+#define CGN_LAYOUT_VERSION 13	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -303,10 +303,12 @@ enum cgn_side { CGN_INTERNAL_SIDE, CGN_EXTERNAL_SIDE };
 /* Key of `tx_ports`: an egress is allowed only on its own side. */
 #define CGN_TX_KEY(side, ifindex) (((__u32)(side) << 31) | (__u32)(ifindex))
 
-struct cgn_interface {		/* value of `interfaces`, key: ifindex */
+struct cgn_interface {		/* value of `interfaces`, key: ifindex. Written by whoever attaches */
 	__u32 side;
 	__u32 realm;
+	__u64 build;		/* which build's program was attached last */
 };
+CGN_ASSERT_SIZE(struct cgn_interface, 16);
 
 struct cgn_range {		/* contiguous external addresses */
 	__u32 first, last;	/* host order, inclusive */
@@ -350,6 +352,7 @@ struct cgn_settings {
 	__u32 range_count;
 	__u32 rule_count;
 	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
+	__u32 routes;			/* another number whenever routes, neighbours or links may have changed */
 	__u32 report_source_ns, report_total_ns;	/* ICMP errors of our own: one each so many ns to one sender, and in all; 0: none */
 	__u32 mss_clamp;		/* most that a SYN may say; 0: whatever it says */
 	struct cgn_range range[CGN_RANGES_MAX];

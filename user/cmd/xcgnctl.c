@@ -40,6 +40,8 @@ static const struct command commands[] = {
 	{ "attach", "[INTERFACE...]", "put the programs on interfaces",
 	  "Default: all interfaces of the configuration. If one fails, those attached by this call are detached again.", NULL, true,
 	  xcgnctl_attach },
+	{ "upgrade", NULL, "replace attached programs of another build, under traffic",
+	  "To be run after another build of xcgnd has started. Attaches nothing where nothing is attached.", NULL, true, xcgnctl_upgrade },
 	{ "detach", "[INTERFACE...]", "take the programs off interfaces",
 	  "Default: all interfaces of the configuration. Translation ends there; the mappings stay.", NULL, false, xcgnctl_detach },
 	{ "purge", NULL, "remove the pinned tables: every mapping is lost",

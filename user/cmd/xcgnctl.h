@@ -61,6 +61,7 @@ int xcgnctl_subscriber_moved(struct xcgnctl *ctl);
 int xcgnctl_pool_drain(struct xcgnctl *ctl);
 int xcgnctl_pool_undrain(struct xcgnctl *ctl);
 int xcgnctl_attach(struct xcgnctl *ctl);
+int xcgnctl_upgrade(struct xcgnctl *ctl);
 int xcgnctl_detach(struct xcgnctl *ctl);
 int xcgnctl_purge(struct xcgnctl *ctl);
 

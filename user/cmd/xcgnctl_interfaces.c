@@ -14,6 +14,8 @@ static const struct column columns[] = {
 	{ "ATTACHED", "attached", -8, false }, {}
 };
 
+static const struct column upgrade_columns[] = { { "REPLACED", "replaced", 8, false }, {} };
+
 struct selection {		/* of the configuration's interfaces, each once */
 	const struct config_interface *interface[CGN_INTERFACES_MAX];
 	unsigned count;
@@ -124,6 +126,19 @@ int xcgnctl_attach(struct xcgnctl *ctl)
 			select_interface(&attached, selection.interface[i]);
 	}
 	return show(ctl, &selection);
+}
+
+int xcgnctl_upgrade(struct xcgnctl *ctl)
+{
+	struct output output = { .is_json = ctl->is_json, .columns = upgrade_columns };
+	struct dataplane_error error;
+	unsigned replaced;
+
+	if (!dataplane_upgrade(ctl->dp, ctl->config, &replaced, &error))
+		return xcgnctl_fail(&error);
+	if (!output_record(&output, json_pack("{s:i}", "replaced", (int)replaced)))
+		return EXIT_KERNEL;
+	return output_finish(&output);
 }
 
 /* Takes off what it can, and says what it cannot. */

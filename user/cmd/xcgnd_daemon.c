@@ -357,6 +357,19 @@ static enum daemon_exit open_dataplane(struct daemon *daemon)
 	return DAEMON_OK;
 }
 
+/* What an older xcgnd attached gives way under traffic. If that fails it serves on, over the same tables. */
+static void upgrade_programs(struct daemon *daemon)
+{
+	struct dataplane_error error;
+	unsigned replaced;
+	bool done = dataplane_upgrade(daemon->dp, daemon->config, &replaced, &error);
+
+	if (replaced)
+		log_info("replaced the programs of another build on %u interfaces", replaced);
+	if (!done)
+		log_warning("%s; a program of another build may stay there until `xcgnctl upgrade`", error.text);
+}
+
 /* A daemon that dies while it announces leaves the rest to the next one, which cannot tell how far it came. */
 static void announce_if_reset(struct daemon *daemon)
 {
@@ -393,6 +406,7 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		log_error("%s", refused.text);
 		return DAEMON_KERNEL;
 	}
+	upgrade_programs(daemon);
 	daemon->announce = announce_new(daemon->loop, daemon->dp, daemon->persistence, daemon->server, daemon->service);
 	daemon->notices = notices_new(daemon->loop, daemon->server, daemon->service);
 	if (!daemon->announce || !daemon->notices) {

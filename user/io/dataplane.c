@@ -203,7 +203,7 @@ static void read_boot_id(char *ret_id, size_t size)
 }
 
 /* Which build's programs these are: a hash of the embedded object, so that a new xcgnd loads its own. */
-static void read_build_id(char *ret_id, size_t size)
+static uint64_t read_build(void)
 {
 	const uint8_t *bytes;
 	size_t length, i;
@@ -212,7 +212,21 @@ static void read_build_id(char *ret_id, size_t size)
 	bytes = xcgn_bpf__elf_bytes(&length);
 	for (i = 0; i < length; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3ull;
-	snprintf(ret_id, size, "%016llx", (unsigned long long)hash);
+	return hash ? hash : 1;
+}
+
+static void build_id(const struct dataplane *dp, char *ret_id, size_t size)
+{
+	snprintf(ret_id, size, "%016llx", (unsigned long long)dp->build);
+}
+
+bool dataplane_is_of_this_build(const struct dataplane *dp)
+{
+	struct cgn_meta meta;
+	char id[sizeof(meta.programs)];
+
+	build_id(dp, id, sizeof(id));
+	return dataplane_meta(dp, &meta) && !strcmp(id, meta.programs);
 }
 
 static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
@@ -281,9 +295,10 @@ static struct dataplane *dataplane_alloc(const char *pin_dir)
 		dp->map[i] = -1;
 	for (i = 0; i < DP_PROGRAM_COUNT; i++)
 		dp->program[i] = -1;
-	dp->templates = -1;
+	dp->templates = dp->packet_program[0] = dp->packet_program[1] = -1;
 	snprintf(dp->pin_dir, sizeof(dp->pin_dir), "%s", pin_dir);
 	dp->cpus = (uint32_t)libbpf_num_possible_cpus();
+	dp->build = read_build();
 	return dp;
 }
 
@@ -305,6 +320,7 @@ void dataplane_close(struct dataplane *dp)
 			close(dp->program[i]);
 	if (dp->templates >= 0)
 		close(dp->templates);
+	dataplane_drop_packet_programs(dp);
 	free(dp);
 }
 
@@ -412,7 +428,7 @@ static bool build(struct dataplane *dp, const struct config *config, struct data
 		meta.clock_hz = skeleton->rodata->clock_hz;
 		meta.config_hash = config_hash(config);
 		read_boot_id(meta.boot_id, sizeof(meta.boot_id));
-		read_build_id(meta.programs, sizeof(meta.programs));
+		build_id(dp, meta.programs, sizeof(meta.programs));
 		meta.layout = CGN_LAYOUT_VERSION;
 		built = share_memory(dp, error) && write_meta(dp, &meta, error);
 	}
@@ -437,48 +453,68 @@ static bool open_maps(struct dataplane *dp, struct dataplane_error *error)
 	       dataplane_fail(error, DATAPLANE_STATE, "%s/templates: cannot open: %s", dp->pin_dir, strerror(-dp->templates));
 }
 
-/* The control programs as pinned, or this build's own if another build pinned them: the maps stay. */
-static bool open_programs(struct dataplane *dp, struct cgn_meta *meta, struct dataplane_error *error)
+static bool open_pinned_programs(struct dataplane *dp)
 {
-	struct xcgn_bpf *skeleton;
-	struct bpf_object *object;
-	char build_id[sizeof(meta->programs)], path[256];
-	void *opened;
-	int i, failed;
-	bool done;
+	char path[256];
+	int i;
 
-	read_build_id(build_id, sizeof(build_id));
-	for (i = 0; i < DP_PROGRAM_COUNT && !strcmp(build_id, meta->programs); i++) {
+	for (i = 0; i < DP_PROGRAM_COUNT; i++) {
 		dataplane_program_path(dp->pin_dir, dataplane_program_names[i], path, sizeof(path));
 		dp->program[i] = bpf_obj_get(path);
 		if (dp->program[i] < 0)
-			break;
+			return false;
 	}
-	if (i == DP_PROGRAM_COUNT)
-		return true;
-	object = dataplane_object_open(dp->pin_dir, NULL, &opened, error);
-	if (!object)
+	return true;
+}
+
+/* This build's programs over the maps of another. All are loaded, those for packets too, before anything changes: a kernel that
+ * refuses them leaves everything to the version that made the maps. */
+static bool take_over(struct dataplane *dp, const struct config *config, struct cgn_meta *meta, struct dataplane_error *error)
+{
+	struct xcgn_bpf *skeleton = skeleton_open(error);
+	bool done;
+	int failed;
+
+	if (!skeleton)
 		return false;
-	skeleton = opened;
-	bpf_program__set_autoload(skeleton->progs.cgn_outbound, false);
-	bpf_program__set_autoload(skeleton->progs.cgn_inbound, false);
+	size_maps(skeleton, config);
 	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
+	if (!dataplane_reuse_maps(skeleton->obj, dp->pin_dir, error)) {
+		xcgn_bpf__destroy(skeleton);
+		return false;
+	}
 	failed = xcgn_bpf__load(skeleton);
 	if (failed)
 		done = dataplane_fail(error, DATAPLANE_KERNEL, "cannot load this build's programs over the pinned maps: %s", strerror(-failed));
 	else
-		done = pin_programs(dp, skeleton, error);
+		done = dataplane_pin_new_maps(skeleton->obj, dp->pin_dir, error) && pin_programs(dp, skeleton, error);
+	if (done) {
+		dp->packet_program[CGN_INTERNAL_SIDE] = fcntl(bpf_program__fd(skeleton->progs.cgn_outbound), F_DUPFD_CLOEXEC, 3);
+		dp->packet_program[CGN_EXTERNAL_SIDE] = fcntl(bpf_program__fd(skeleton->progs.cgn_inbound), F_DUPFD_CLOEXEC, 3);
+	}
 	xcgn_bpf__destroy(skeleton);
 	if (!done)
 		return false;
-	memcpy(meta->programs, build_id, sizeof(meta->programs));
-	return write_meta(dp, meta, error);
+	build_id(dp, meta->programs, sizeof(meta->programs));
+	meta->layout = CGN_LAYOUT_VERSION;
+	return true;
+}
+
+/* The control programs as pinned, or this build's own if another build pinned them: the maps stay. */
+static bool adopt(struct dataplane *dp, const struct config *config, struct cgn_meta *meta, struct dataplane_error *error)
+{
+	char id[sizeof(meta->programs)];
+
+	build_id(dp, id, sizeof(id));
+	if (meta->layout == CGN_LAYOUT_VERSION && !strcmp(id, meta->programs) && open_pinned_programs(dp))
+		return open_maps(dp, error);
+	return take_over(dp, config, meta, error) && open_maps(dp, error) && write_meta(dp, meta, error);
 }
 
 /* Refuses what may not be adopted, with the reason and the way out. */
 static bool check_meta(const struct dataplane *dp, const struct config *config, const struct cgn_meta *meta, struct dataplane_error *error)
 {
-	if (meta->layout != CGN_LAYOUT_VERSION)
+	if (!dataplane_layout_is_known(meta->layout))
 		return dataplane_fail(error, DATAPLANE_STATE,
 				      "%s: pinned maps have layout version %u, this program needs %u; start the version that made them, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
 				      dp->pin_dir, meta->layout, CGN_LAYOUT_VERSION);
@@ -529,8 +565,8 @@ struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, s
 		close(fd);
 	if (failed == -EBADMSG) {
 		dataplane_fail(error, DATAPLANE_STATE,
-			       "%s: pinned maps have another layout version than this program's %u; start the version that made them, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
-			       config->pin_dir, CGN_LAYOUT_VERSION);
+			       "%s: pinned maps have layout version %u, this program needs %u; start the version that made them, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+			       config->pin_dir, meta.layout, CGN_LAYOUT_VERSION);
 		return give_up(dp, false);
 	}
 	had_meta = !failed && meta.layout;
@@ -541,7 +577,7 @@ struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, s
 			return dp;
 		return give_up(dp, true);
 	}
-	if (check_meta(dp, config, &meta, error) && open_maps(dp, error) && open_programs(dp, &meta, error) && share_memory(dp, error))
+	if (check_meta(dp, config, &meta, error) && adopt(dp, config, &meta, error) && share_memory(dp, error))
 		return dp;
 	return give_up(dp, false);
 }
@@ -658,7 +694,10 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 
 	if (!dataplane_settings(dp, &before))
 		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot read: %s", strerror(errno));
-	settings.rules = before.rules + 1 ? before.rules + 1 : 1;
+	/* counted from another number each time that `settings` is made: subscribers remember by which they were admitted */
+	settings.rules = (before.rules ? before.rules : dataplane_now_s()) + 1;
+	if (!settings.rules)
+		settings.rules = 1;
 	for (i = 0; i < config->overrides_count; i++)
 		add_rule(&settings, templates, config->overrides[i].prefix, config->overrides[i].blocks,
 			 config->overrides[i].explicit_limit, config->overrides[i].reserve);

@@ -40,9 +40,14 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 /* Tells the programs an address of each configured interface of this network namespace, for ICMP errors of their own. */
 bool dataplane_set_addresses(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
 
-/* Attaches the XDP program of one configured interface in this network namespace through libxdp, replacing only our own. */
+/* Attaches the XDP program of one configured interface in this network namespace through libxdp, replacing only our own, at once:
+ * every packet meets the one or the other. DATAPLANE_STATE if the maps are in the hands of another build. */
 bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *interface, struct dataplane_error *error);
-/* Not attached is fine. */
+/* Replaces ours where they are attached and of another build; attaches nowhere else. Needs CAP_SYS_ADMIN if there are any. */
+bool dataplane_upgrade(struct dataplane *dp, const struct config *config, unsigned *ret_replaced, struct dataplane_error *error);
+/* Was the last daemon on these maps of the build that this program is of? */
+bool dataplane_is_of_this_build(const struct dataplane *dp);
+/* From then on nothing leaves by it either. Not attached is fine. */
 bool dataplane_detach(const struct config *config, const char *interface, struct dataplane_error *error);
 /* Is our program on this interface now? */
 bool dataplane_is_attached(const char *interface);

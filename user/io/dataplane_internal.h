@@ -16,6 +16,8 @@ struct dataplane {
 	int map[DP_MAP_COUNT];
 	int templates;			/* map of new subscribers, written with the settings */
 	int program[DP_PROGRAM_COUNT];	/* -1 in the tools' read-only view */
+	int packet_program[2];		/* by cgn_side: loaded over the maps of another build, -1 if they were not; until dataplane_upgrade() */
+	uint64_t build;			/* of the BPF object embedded here: a hash of it, never 0 */
 	void *slots, *blocks, *pools, *batch;
 	uint32_t slot_count, block_count, pool_count;
 	uint32_t cpus;
@@ -34,7 +36,7 @@ void dataplane_pin_path(const char *pin_dir, const char *name, char *ret_path, s
 void dataplane_program_path(const char *pin_dir, const char *name, char *ret_path, size_t size);
 /* An fd, or -errno. */
 int dataplane_open_pin(const char *pin_dir, const char *name);
-/* 0; -EBADMSG: a layout of another size; or -errno. */
+/* 0; -EBADMSG: a layout of another size, of which only ret_meta->layout was read; or -errno. */
 int dataplane_read_meta(int fd, struct cgn_meta *ret_meta);
 /* Removes our pins and the folder; what is not ours stays, and then so does the folder. */
 void dataplane_remove_pins(const char *pin_dir);
@@ -42,6 +44,17 @@ void dataplane_remove_pins(const char *pin_dir);
 /* ---- dataplane_attach.c ---- */
 /* Does one of our packet programs, wherever it is attached, use this map? In any network namespace. */
 bool dataplane_is_in_use(int mappings);
+/* What is attached nowhere ends with it. */
+void dataplane_drop_packet_programs(struct dataplane *dp);
+
+/* ---- dataplane_migrate.c ---- */
+/* May maps of this layout version be adopted? */
+bool dataplane_layout_is_known(uint32_t layout);
+/* Has an opened object take over every map below pin_dir that fits. Those that do not, or are missing, will be made by its load if
+ * they may be empty; else DATAPLANE_STATE, with the reason. */
+bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
+/* After the load: pins those that were made, each in the place of the one before. */
+bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
 
 /* ---- dataplane.c ---- */
 /* The BPF object, opened, not loaded, with every map that is pinned below pin_dir reused and the clock set; only

@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -62,6 +63,17 @@ int dataplane_open_pin(const char *pin_dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The version is the first word of every layout. */
+static int read_layout(int fd, size_t size, uint32_t *ret_layout)
+{
+	uint32_t zero = 0, *value = size >= sizeof(*value) ? malloc(size) : NULL;
+	bool found = value && !bpf_map_lookup_elem(fd, &zero, value);
+
+	*ret_layout = found ? *value : 0;
+	free(value);
+	return -EBADMSG;
+}
+
 int dataplane_read_meta(int fd, struct cgn_meta *ret_meta)
 {
 	struct bpf_map_info info = {};
@@ -70,7 +82,7 @@ int dataplane_read_meta(int fd, struct cgn_meta *ret_meta)
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return -errno;
 	if (info.value_size != sizeof(*ret_meta))
-		return -EBADMSG;	/* reading it would overrun, whatever it is */
+		return read_layout(fd, info.value_size, &ret_meta->layout);
 	return bpf_map_lookup_elem(fd, &zero, ret_meta) ? -errno : 0;
 }
 
