@@ -74,6 +74,18 @@ class Script:
     def map_fails(self, nonce, protocol, port, lifetime, result, error_lifetime, wish=(0, ANY), options=b""):
         self.fail(self.header(1, lifetime) + self.body(nonce, protocol, port, *wish) + options, result, error_lifetime)
 
+    # RFC 6887 section 12.1
+    def peer(self, nonce, protocol, port, remote, lifetime, assigned, granted, wish=(0, ANY), options=b"", echoed=b""):
+        self.say(self.header(2, lifetime) + self.body(nonce, protocol, port, *wish) + self.end(remote) + options,
+                 self.success(2, granted) + self.body(nonce, protocol, port, *assigned) + self.end(remote) + echoed)
+
+    def peer_fails(self, nonce, protocol, port, remote, lifetime, result, error_lifetime, wish=(0, ANY), options=b""):
+        self.fail(self.header(2, lifetime) + self.body(nonce, protocol, port, *wish) + self.end(remote) + options, result, error_lifetime)
+
+    @staticmethod
+    def end(remote):
+        return struct.pack("!H2x", remote[1]) + sixteen(remote[0])
+
     def announce(self):
         self.say(self.header(0, 0), self.success(0, 0))
 
@@ -85,6 +97,15 @@ class Script:
     def write(self, folder):
         with open(os.path.join(folder, self.name + ".replay"), "w") as file:
             file.write("\n".join(self.lines) + "\n")
+
+
+# RFC 6887 section 13.3; RFC 7753 section 4
+def permit(address, prefix_length=128, port=0):
+    return option(3, struct.pack("!xBH", prefix_length, port) + sixteen(address))
+
+
+def port_set(size, first, parity=0):
+    return option(130, struct.pack("!HHB", size, first, parity))
 
 
 A, B, TCP, UDP = b"\xa5", b"\x5a", 6, 17
@@ -178,6 +199,78 @@ def texts():
     return s
 
 
+def peers():
+    s = Script("peers", "RFC 6887 section 12: PEER is made, never shortened, asked, refused to another nonce, and beside a MAP")
+    near, far = ("203.0.113.9", 443), ("203.0.113.10", 443)
+    s.put("policy peer")
+    s.peer(A, TCP, 12354, near, 0, (0, ANY), 0)
+    s.peer(A, TCP, 12354, near, 3600, (1024, POOL), 3600)
+    s.step(600)
+    s.peer(A, TCP, 12354, near, 0, (1024, POOL), 3000)
+    s.peer(A, TCP, 12354, near, 120, (1024, POOL), 3000)
+    s.peer_fails(B, TCP, 12354, near, 7200, 2, 3000)
+    s.peer_fails(B, TCP, 12354, near, 0, 2, 3000)
+    s.peer(B, TCP, 12354, far, 7200, (1024, POOL), 7200, wish=(1050, POOL))
+    s.map_fails(A, TCP, 12354, 0, 2, 1800)
+    s.map(A, TCP, 12354, 600, (1024, POOL), 600, wish=(1050, POOL))
+    s.map(A, TCP, 12354, 0, (0, ANY), 7200)
+    s.peer_fails(A, TCP, 80, near, 600, 11, 30, wish=(1024, POOL))
+    s.peer_fails(A, TCP, 80, near, 600, 11, 30, wish=(0, "192.0.2.77"))
+    s.peer(A, TCP, 80, near, 600, (1050, POOL), 600, wish=(1050, POOL))
+    s.peer_fails(A, TCP, 81, near, 600, 3, 1800, options=option(2))
+    s.peer_fails(A, TCP, 81, near, 600, 6, 1800, options=permit("203.0.113.9"))
+    for bad in ((A, 0, 80, near), (A, TCP, 0, near), (A, TCP, 80, ("203.0.113.9", 0)), (A, TCP, 80, ("224.0.0.1", 53)),
+                (A, TCP, 80, ("2001:db8::1", 53))):
+        s.peer_fails(*bad, 600, 3, 1800)
+    s.peer_fails(A, 132, 80, near, 600, 9, 1800)
+    text = option(128, b"call")
+    s.peer(A, UDP, 5060, near, 600, (1024, POOL), 600, options=text + option(192), echoed=text + option(192))
+    return s
+
+
+def filters():
+    s = Script("filters", "RFC 6887 section 13.3: filters are added, cleared, counted; eight are the most")
+    some = [permit("203.0.113.%d" % n, 128, 1000 + n) for n in range(9)]
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600, options=b"".join(some[:3]), echoed=b"".join(some[:3]))
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600, options=b"".join(some[:3]), echoed=b"".join(some[:3]))
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600, options=b"".join(some[3:8]), echoed=b"".join(some[3:8]))
+    s.map_fails(A, UDP, 7000, 600, 13, 1800, options=some[8])
+    clear = permit("0.0.0.0", 0)
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600, options=clear + some[8], echoed=clear + some[8])
+    s.map_fails(A, UDP, 7000, 600, 13, 1800, options=b"".join(some[:8]))
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600, options=permit(ANY, 0), echoed=permit(ANY, 0))
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600, options=b"".join(some[:8]), echoed=b"".join(some[:8]))
+    s.map(A, UDP, 7000, 600, (1024, POOL), 600)
+    for length in (1, 95, 129, 255):
+        s.map_fails(A, UDP, 7001, 600, 6, 1800, options=permit("203.0.113.9", length))
+    s.map_fails(A, UDP, 7001, 600, 6, 1800, options=some[0] + permit("2001:db8::1", 64))
+    s.map_fails(A, UDP, 7001, 600, 6, 1800, options=option(3, bytes(16)))
+    s.map_fails(A, UDP, 7000, 0, 6, 1800, options=some[0])
+    s.map(A, UDP, 7002, 600, (1025, POOL), 600, options=permit("203.0.113.0", 120, 53), echoed=permit("203.0.113.0", 120, 53))
+    s.map(A, UDP, 7000, 0, (0, ANY), 0)
+    return s
+
+
+def sets():
+    s = Script("sets", "RFC 7753: sets are made, renewed and deleted as a whole; parity; a set of one is none; what is left of a quota of 8")
+    s.map(A, TCP, 3000, 600, (1024, POOL), 600, options=port_set(4, 3000), echoed=port_set(4, 3000))
+    s.map(A, TCP, 3000, 1200, (1024, POOL), 1200, options=port_set(4, 3000), echoed=port_set(4, 3000))
+    s.step(200)
+    s.map_fails(B, TCP, 3000, 1200, 2, 1000, options=port_set(4, 3000))
+    s.map(A, TCP, 3002, 600, (1026, POOL), 600)
+    s.map(A, TCP, 2998, 600, (1024, POOL), 600, options=port_set(4, 2998), echoed=port_set(4, 3000))
+    s.map(A, TCP, 3101, 600, (1029, POOL), 600, options=port_set(2, 3101, 1), echoed=port_set(2, 3101, 1))
+    s.map(A, UDP, 3200, 600, (1024, POOL), 600, options=port_set(9, 3200), echoed=port_set(2, 3200))
+    s.map_fails(A, UDP, 3300, 600, 10, 30, options=port_set(2, 3300))
+    s.map(A, TCP, 3001, 0, (0, ANY), 0, options=port_set(4, 3001), echoed=port_set(4, 3001))
+    s.map(A, UDP, 3300, 600, (1026, POOL), 600, options=port_set(1, 3300))
+    s.map(A, UDP, 65535, 600, (1027, POOL), 600, options=port_set(5, 65535))
+    for bad in (port_set(0, 3400), port_set(2, 3400) * 2):
+        s.map_fails(A, UDP, 3400, 600, 6, 1800, options=bad)
+    s.map_fails(A, UDP, 3400, 600, 6, 1800, wish=(1040, POOL), options=port_set(2, 3400) + option(2))
+    return s
+
+
 def epochs():
     s = Script("epochs", "RFC 6887 section 8.5: one second a second; one client alone begins again")
     s.announce()
@@ -217,7 +310,7 @@ def natpmp():
 
 def main():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "replay")
-    for scenario in (life, nonces, malformed, third_party, texts, epochs, natpmp):
+    for scenario in (life, nonces, malformed, third_party, texts, peers, filters, sets, epochs, natpmp):
         scenario().write(folder)
 
 

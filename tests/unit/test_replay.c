@@ -84,8 +84,9 @@ static void play(struct replay *replay, char *line)
 		expect(replay, "");
 	} else if (!strcmp(line, "external\n")) {
 		fixture->is_external = true;
-	} else if (!strcmp(line, "policy nat-pmp\n")) {
-		fixture->policy.nat_pmp = true;
+	} else if (!strncmp(line, "policy ", 7)) {
+		fixture->policy.nat_pmp |= !strcmp(line, "policy nat-pmp\n");
+		fixture->policy.peer |= !strcmp(line, "policy peer\n");
 		pcp_server_set_policy(fixture->server, &fixture->policy);
 	} else if (sscanf(line, "%63s %63s", word, argument) == 2 && !strcmp(word, "now")) {
 		clock_set(replay, (uint32_t)strtoul(argument, NULL, 10));
@@ -130,7 +131,7 @@ static void test_scripts(void **state)
 
 	(void)state;
 	assert_int_equal(glob("replay/*.replay", 0, NULL, &found), 0);
-	assert_true(found.gl_pathc >= 7);
+	assert_true(found.gl_pathc >= 10);
 	for (i = 0; i < found.gl_pathc; i++)
 		play_file(found.gl_pathv[i]);
 	globfree(&found);
