@@ -6,6 +6,7 @@
 #include "clock.bpf.h"
 #include "packet.h"
 #include "checksum.h"
+#include "identification.bpf.h"
 #include "report.bpf.h"
 
 CGN_ASSERT_SIZE(struct next_hop, 32);	/* two are a cache line */
@@ -133,6 +134,9 @@ emit_translated(struct xdp_md *ctx, struct packet *pkt, const struct next_hop *h
 	bool is_too_big = bpf_ntohs(pkt->ip->tot_len) > hop->mtu;
 	int i;
 
+	/* its parts will need an identification of their own, if they do not have one */
+	if (is_too_big && verdict != CGN_INBOUND && !(pkt->ip->frag_off & bpf_htons(PACKET_FRAGMENT_OFFSET | PACKET_MORE_FRAGMENTS)))
+		identification_write(pkt->ip, (__u16)identification_draw(pkt->ip->saddr, pkt->ip->daddr, pkt->ip->protocol));
 	if (is_too_big || !hop->until_jiffies) {	/* the kernel decrements the time to live of what it forwards, and cuts it */
 		verdict = is_too_big ? CGN_FRAGMENTED : CGN_NEIGHBOUR_UNKNOWN;
 		for (i = 5; pkt->vlan_len && i >= 0; i--)

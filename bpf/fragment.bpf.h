@@ -3,6 +3,7 @@
 #ifndef CGN_FRAGMENT_BPF_H
 #define CGN_FRAGMENT_BPF_H
 #include "emit.bpf.h"
+#include "identification.bpf.h"
 #include "rewrite.h"
 
 static __always_inline void fragment_key(struct cgn_fragment_key *key, const struct iphdr *ip, __u32 side)
@@ -14,18 +15,47 @@ static __always_inline void fragment_key(struct cgn_fragment_key *key, const str
 	key->side = (__u8)side;
 }
 
-/* Called with the packet as it came. */
-__noinline int fragment_remember(struct cgn_fragment_key *key, __u32 source_be, __u32 destination_be, __u32 egress_side)
+static __always_inline bool fragment_is_fresh(const struct cgn_fragment *fragment)
 {
-	struct cgn_fragment fragment = {};
+	return clock_now_s() - fragment->seen_s <= CGN_FRAGMENT_S;
+}
+
+/* Leaves word of what a first fragment of `len` bytes became. Returns the identification that it and the others get, as in packets:
+ * a new one if its source is translated, and that of before if it came twice. */
+__noinline int fragment_remember(struct cgn_fragment_key *key, __u32 source_be, __u32 destination_be, __u32 egress_side, __u32 len)
+{
+	struct cgn_fragment fragment = {}, *known;
 
 	if (!key)
 		return 0;
 	store_u32(fragment.source4, source_be);
 	store_u32(fragment.destination4, destination_be);
 	fragment.seen_s = clock_now_s();
-	fragment.egress_side = egress_side;
-	return (int)bpf_map_update_elem(&fragments, key, &fragment, BPF_ANY);
+	fragment.egress_side = (__u8)egress_side;
+	fragment.next = (__u16)(len / 8);
+	fragment.id = key->id;
+	known = bpf_map_lookup_elem(&fragments, key);
+	if (key->side == CGN_INTERNAL_SIDE) {
+		if (known && fragment_is_fresh(known) && load_u32(known->source4) == source_be && load_u32(known->destination4) == destination_be)
+			fragment.id = known->id;
+		else
+			fragment.id = (__u16)identification_draw(source_be, destination_be, key->protocol);
+	}
+	bpf_map_update_elem(&fragments, key, &fragment, BPF_ANY);
+	return fragment.id;
+}
+
+/* RFC 1858, RFC 3128: what goes over bytes that passed already may change what filters judged by. What comes out of order, with a gap
+ * before it, is not remembered. */
+static __always_inline bool fragment_overlaps(struct cgn_fragment *known, const struct packet *pkt)
+{
+	__u32 at = bpf_ntohs(pkt->ip->frag_off) & PACKET_FRAGMENT_OFFSET, next = known->next;
+
+	if (at < next)
+		return true;
+	if (at == next)
+		known->next = (__u16)(at + (packet_fragment_len(pkt) + 7) / 8);
+	return false;
 }
 
 __noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
@@ -43,11 +73,13 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
 	found = bpf_map_lookup_elem(&fragments, &key);
 	if (!found)
 		return CGN_DROP_FRAGMENT;
-	fragment = *found;
-	if (clock_now_s() - fragment.seen_s > CGN_FRAGMENT_S)
+	if (!fragment_is_fresh(found))
 		return CGN_DROP_FRAGMENT;
 	if (pkt.ip->ttl <= 1)
 		return CGN_DROP_TTL;
+	if (fragment_overlaps(found, &pkt))
+		return CGN_DROP_FRAGMENT_BAD;
+	fragment = *found;
 	hop = route_hop(load_u32(fragment.destination4));
 	if (!hop)
 		return CGN_DROP_NOT_READY;
@@ -55,6 +87,7 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
 	verdict = route_egress(kind, hop, fragment.egress_side & 1, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
+	identification_write(pkt.ip, fragment.id);
 	rewrite_ip_source(pkt.ip, load_u32(fragment.source4));
 	rewrite_ip_destination(pkt.ip, load_u32(fragment.destination4));
 	verdict = side == CGN_EXTERNAL_SIDE ? CGN_INBOUND :

@@ -9,6 +9,7 @@
 #define PACKET_FRAGMENT_OFFSET 0x1fff
 #define PACKET_MORE_FRAGMENTS 0x2000
 #define PACKET_DONT_FRAGMENT 0x4000
+#define PACKET_LENGTH_MAX 65535
 #define PACKET_TCP_CHECKSUM_END 18	/* bytes of a TCP header that hold its checksum */
 
 enum packet_kind {
@@ -148,6 +149,21 @@ static __always_inline enum cgn_verdict packet_parse_icmp(struct packet *pkt)
 	return CGN_NEXT;
 }
 
+static __always_inline __u32 packet_fragment_len(const struct packet *pkt)
+{
+	return bpf_ntohs(pkt->ip->tot_len) - pkt->header_len;
+}
+
+/* RFC 791: all but the last end at a multiple of 8, and none beyond what a packet can hold. */
+static __always_inline bool packet_fragment_is_sound(const struct packet *pkt, __u16 fragment)
+{
+	__u32 len = packet_fragment_len(pkt);
+
+	if (fragment & PACKET_MORE_FRAGMENTS && (len & 7 || !len))
+		return false;
+	return (fragment & PACKET_FRAGMENT_OFFSET) * 8u + len + pkt->header_len <= PACKET_LENGTH_MAX;
+}
+
 /* CGN_NEXT: `kind` says what it is. The transport header of a first fragment must be whole (RFC 1858 tiny fragments). */
 static __always_inline enum cgn_verdict packet_parse_transport(struct packet *pkt)
 {
@@ -161,6 +177,8 @@ static __always_inline enum cgn_verdict packet_parse_transport(struct packet *pk
 	pkt->protocol_index = 0;
 	if (pkt->protocol != IPPROTO_UDP && pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_ICMP)
 		return CGN_DROP_PROTOCOL;
+	if (fragment & (PACKET_FRAGMENT_OFFSET | PACKET_MORE_FRAGMENTS) && !packet_fragment_is_sound(pkt, fragment))
+		return CGN_DROP_FRAGMENT_BAD;
 	if (fragment & PACKET_FRAGMENT_OFFSET) {
 		pkt->kind = PACKET_FOLLOW_ON;
 		/* RFC 3128: a follow-on fragment at offset 1 would rewrite the TCP flags of the first */

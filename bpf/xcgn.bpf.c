@@ -136,8 +136,8 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 		struct cgn_fragment_key fragment;
 
 		fragment_key(&fragment, pkt.ip, CGN_INTERNAL_SIDE);
-		fragment_remember(&fragment, load_u32(external.addr4), destination,
-				  address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE);
+		identification_write(pkt.ip, (__u16)fragment_remember(&fragment, load_u32(external.addr4), destination,
+				     address < 0 ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE, packet_fragment_len(&pkt)));
 	}
 	if (pkt.is_tcp_change)
 		mss_clamp(ctx, mss_l4(&pkt));
@@ -211,7 +211,7 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		struct cgn_fragment_key fragment;
 
 		fragment_key(&fragment, pkt.ip, CGN_EXTERNAL_SIDE);
-		fragment_remember(&fragment, pkt.ip->saddr, load_u32(internal.addr4), CGN_INTERNAL_SIDE);
+		fragment_remember(&fragment, pkt.ip->saddr, load_u32(internal.addr4), CGN_INTERNAL_SIDE, packet_fragment_len(&pkt));
 	}
 	rewrite_destination(&pkt, load_u32(internal.addr4), internal.port);
 	return emit_translated(ctx, &pkt, hop, CGN_INBOUND);

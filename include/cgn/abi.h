@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 13	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 14	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -294,9 +294,12 @@ struct cgn_fragment {		/* what the first fragment's addresses became */
 	__u8 source4[4] __attribute__((aligned(4)));
 	__u8 destination4[4];
 	__u32 seen_s;
-	__u32 egress_side;	/* cgn_side */
+	__u16 id;		/* that they leave with, as in packets */
+	__u16 next;		/* where what came in order ends, as an offset in units of 8 bytes */
+	__u8 egress_side;	/* cgn_side */
+	__u8 reserved[3];
 };
-CGN_ASSERT_SIZE(struct cgn_fragment, 16);
+CGN_ASSERT_SIZE(struct cgn_fragment, 20);
 
 enum cgn_side { CGN_INTERNAL_SIDE, CGN_EXTERNAL_SIDE };
 
@@ -401,6 +404,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_ICMP_INNER,		"drop-icmp-inner",	"ICMP error whose embedded packet cannot be read") \
 	X(CGN_DROP_ICMP_NO_MAPPING,	"drop-icmp-no-mapping",	"ICMP error about no mapping") \
 	X(CGN_DROP_FRAGMENT,		"drop-fragment",	"follow-on fragment of an unknown first one") \
+	X(CGN_DROP_FRAGMENT_BAD,	"drop-fragment-bad",	"fragment that overlaps one before, is cut at an odd place, or ends beyond the longest packet") \
 	X(CGN_DROP_NOT_SUBSCRIBER,	"drop-not-subscriber",	"source is no configured subscriber") \
 	X(CGN_DROP_NO_MAPPING,		"drop-no-mapping",	"inbound to an external port without mapping") \
 	X(CGN_DROP_NOT_OURS,		"drop-not-ours",	"inbound to an address that is neither ours nor local") \

@@ -38,6 +38,7 @@
 /* How long a follow-on fragment may come after its first one (RFC 4787 REQ-14; RFC 6146 section 3.4: at least 2 s) */
 #define CGN_FRAGMENT_S		15
 #define CGN_FRAGMENTS_MAX	65536
+#define CGN_IDENTIFICATIONS	2048	/* counters that IP identifications are drawn from */
 
 #define CGN_REPORT_BUCKETS	4096	/* rates of ICMP errors, half of them for each side */
 

@@ -95,12 +95,31 @@ static void take_mapped(const struct frame *in, struct frame *out, char ret_text
 	out->identifier = mapping.external.port;
 }
 
-static void translate(const struct fixture *fixture, const struct frame *in, struct frame *out, char text[16])
+static uint16_t get16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+/* Fragments that leave with an external address get another identification: one for all of a packet. */
+static void take_identification(const struct fixture *fixture, const struct plane_run *run, struct frame *out)
+{
+	bool is_cut = out->fragment & 0x3fff || fixture->verdict == CGN_FRAGMENTED;
+	static uint16_t given[65536];
+
+	if (fixture->side != CGN_INTERNAL_SIDE || !is_cut || run->length < ETHERNET_LEN + 6)
+		return;
+	if (!(out->fragment & 0x1fff))
+		given[out->fragment_id] = get16(run->frame + ETHERNET_LEN + 4);
+	out->fragment_id = given[out->fragment_id];
+}
+
+static void translate(const struct fixture *fixture, const struct frame *in, const struct plane_run *run, struct frame *out, char text[16])
 {
 	const struct frame *change = &fixture->out;
 
 	*out = *in;
 	out->vlan_tags = 0;
+	take_identification(fixture, run, out);
 	if (change->source)
 		out->source = change->source;
 	if (change->destination)
@@ -224,7 +243,7 @@ static void check_fixture(const struct fixture *fixture)
 	}
 	check_report(fixture, &in, in_bytes, length, &run);
 	if (is_translated(fixture->verdict)) {
-		translate(fixture, &in, &out, text);
+		translate(fixture, &in, &run, &out, text);
 		write_record(fixture, fixture->verdict, in_bytes, length, &run);
 		expect_frame(fixture, &run, out_bytes, frame_build(&out, out_bytes));
 	} else if (run.action == XDP_PASS) {
@@ -235,11 +254,6 @@ static void check_fixture(const struct fixture *fixture)
 }
 
 /* ---- frames cut short ---- */
-
-static uint16_t get16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
 
 /* Whatever is left of a frame: it never leaves with an address of the other side. */
 static void expect_safe(const struct fixture *fixture, const struct plane_run *run, uint32_t cut)
@@ -355,7 +369,7 @@ static void udp_sum_of_zero(void **state)
 	plane_start(&plane, scene_configs[SCENE_MAIN]);
 	fixtures_prepare(&plane, SCENE_MAIN);
 	to_us(&fixture, &in);
-	translate(&fixture, &in, &out, text);
+	translate(&fixture, &in, &(struct plane_run){}, &out, text);
 	/* the payload's first word such that, translated, the sum is all ones: its complement is 0, which must not be sent */
 	in.first_word = 1;
 	out.first_word = 1;

@@ -312,7 +312,7 @@ static void write_hex(FILE *out, const uint8_t *bytes, uint32_t length)
 
 static void sample(const uint8_t *bytes, uint32_t length, const struct plane_run *run, uint64_t number)
 {
-	fprintf(record, "frame-%llu %s", (unsigned long long)number, run->action == XDP_PASS ? "neighbour-unknown" : "translated");
+	fprintf(record, "frame-%llu %s", (unsigned long long)number, run->action != XDP_PASS ? "translated" : length > 1000 ? "fragmented" : "neighbour-unknown");
 	write_hex(record, bytes, length);
 	write_hex(record, run->frame, run->length);
 	fputc('\n', record);

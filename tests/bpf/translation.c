@@ -6,6 +6,7 @@
 #include "translation.h"
 
 #define ETHERNET_LEN 14
+#define MTU_LEAST 1000		/* plane.h */
 #define TRY(claim, text) do { if (!(claim)) return (text); } while (0)
 
 /* An IPv4 packet in a frame or in an ICMP error, as far as it is there. */
@@ -194,13 +195,15 @@ static const char *check_sums(const struct view *in, const struct view *out)
 	return NULL;
 }
 
-static const char *check_bytes(const struct view *in, const struct view *out, const struct view *inner)
+/* `is_renamed`: the identification is another one, for the packet is a part, or will be cut. */
+static const char *check_bytes(const struct view *in, const struct view *out, const struct view *inner, bool is_renamed)
 {
 	uint8_t may_change[PLANE_FRAME_MAX] = { 0 };
 	uint32_t i;
 
 	mark(in, may_change);
 	may_change[8] = 1;	/* time to live */
+	memset(may_change + 4, is_renamed, 2);
 	if (inner)
 		mark(inner, may_change + (inner->ip - in->ip));
 	for (i = 0; i < in->length; i++)
@@ -268,7 +271,8 @@ static const char *check_translated(const struct plane *plane, enum cgn_side sid
 	if (!wrong && !in.is_error && !(in.fragment & 0x1fff))
 		wrong = check_endpoints(plane, &in, &out, side == CGN_INTERNAL_SIDE, is_ours(in.destination));
 	if (!wrong)
-		wrong = check_bytes(&in, &out, in.is_error ? &inner : NULL);
+		wrong = check_bytes(&in, &out, in.is_error ? &inner : NULL,
+				    side == CGN_INTERNAL_SIDE && (in.fragment & 0x3fff || in.length > MTU_LEAST));
 	*ret_kind = !wrong && is_sound(side, &in, in.is_error ? &inner : NULL) ? SOUND : TRANSLATED;
 	return wrong;
 }

@@ -1,6 +1,6 @@
 """Part of differential.sh: random connections, datagrams, echoes and ICMP errors, sent through two NATs, and what each makes of them.
 
-differential.py PREFIX PREFIX SECONDS SEED: the labs of xcgn and of the kernel. A packet is told by its IP identification. What arrives
+differential.py PREFIX PREFIX SECONDS SEED: the labs of xcgn and of the kernel. A packet is told by its IP identification; fragments that xcgn gives others by their turn. What arrives
 must be the same through both, but for the external address and port, which each NAT chooses: they are put back before comparing.
 Checksums are not compared but computed by scapy, on both sides.
 
@@ -313,8 +313,14 @@ def wire_sum(data):
 
 # ---- rounds ----
 
-def collect(taker, wanted):
-    """Packets by their identification, all parts of each, until all that were sent are there or nothing came for a while."""
+def is_part(packet):
+    return struct.unpack_from("!H", packet, 6)[0] & 0x3fff != 0
+
+
+def collect(taker, wanted, is_renamed):
+    """Packets by their identification, all parts of each, until all that were sent are there or nothing came for a while.
+    is_renamed: parts have another one, and get back that of the packet that was sent in their turn."""
+    in_parts, names = [identification for identification, count in wanted.items() if count > 1], {}
     got, missing, end = {}, sum(wanted.values()), time.monotonic() + PATIENCE_S
     while missing > 0 and time.monotonic() < end:
         taker.socket.settimeout(max(end - time.monotonic(), 0.001))
@@ -325,6 +331,11 @@ def collect(taker, wanted):
         if where[2] == wire.PACKET_OUTGOING or frame[12:14] != b"\x08\x00":
             continue
         packet = frame[14:14 + struct.unpack_from("!H", frame, 16)[0]]
+        if is_renamed and is_part(packet):
+            name = packet[4:6] + packet[12:20]
+            if name not in names and in_parts:
+                names[name] = struct.pack("!H", in_parts.pop(0))
+            packet = packet[:4] + names.get(name, b"\0\0") + packet[6:]
         identification = struct.unpack_from("!H", packet, 4)[0]
         if identification not in wanted:
             continue
@@ -378,7 +389,7 @@ class Run:
                 way = nat.inside if is_outbound else nat.outside
                 for part in parts:
                     way.send_frame(frame_of(way, part))
-        got = {nat: collect(nat.outside if is_outbound else nat.inside, wanted) for nat in self.nats}
+        got = {nat: collect(nat.outside if is_outbound else nat.inside, wanted, is_outbound and nat is self.nats[0]) for nat in self.nats}
         for identification, (flow, kind, packets) in sent.items():
             self.compare(flow, kind, is_outbound, packets, {nat: got[nat].get(identification, []) for nat in self.nats}, wanted[identification])
 

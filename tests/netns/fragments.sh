@@ -16,8 +16,9 @@ note "icmp: an echo of 4000 bytes there and back"
 target=$(field "$(pcp map udp 6000 source=198.51.100.3)" external)
 expect_equal "$(probe host udp 198.51.100.2:40000 "$target" 4000)" "$external" "udp: 4000 bytes by hairpin"
 
-# Fragments one by one: header fields, sums, strays, tiny ones, two senders with the same identification.
+# Fragments one by one: header fields, sums, strays, tiny ones, overlapping ones, two senders with the same identification.
 before=$(counted drop-fragment)
 /usr/bin/python3 "$root/tests/netns/fragments.py" || fail "see above"
 (($(counted drop-fragment) >= before + 2)) || fail "drop-fragment counts $(counted drop-fragment)"
 note "strays are counted as drop-fragment"
+expect_equal "$(counted drop-fragment-bad)" 4 "what overlaps, is cut at an odd place or ends beyond 65535 is counted as drop-fragment-bad"

@@ -144,6 +144,7 @@ void dataplane_remove_pins(const char *pin_dir)
 	unlink((dataplane_pin_path(pin_dir, "next_hops", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "set_scratch", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "report_scratch", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "identifications", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "report_buckets", path, sizeof(path)), path));
 	for (i = 0; i < DP_PROGRAM_COUNT; i++)
 		unlink((dataplane_program_path(pin_dir, dataplane_program_names[i], path, sizeof(path)), path));
