@@ -80,6 +80,14 @@ wait_for()
 ctl() { in_ns cgn xcgnctl -c "$config" "$@"; }
 # What the host itself can read back by GET, without what counts time.
 listing() { in_ns host pcpc -j -s 198.51.100.1 -S 198.51.100.2 get | grep '"external"' | sed -E 's/"(remaining|lifetime|epoch)": *[^,}]*,?//g'; }
+# The response to GET as it is on the wire, but for what counts time.
+decoded()
+{
+	in_ns host pcpc --trace -s 198.51.100.1 -S 198.51.100.2 get 2>&1 > /dev/null |
+		sed -n '/^<-- /,$p' | grep -v " epoch \| remaining lifetime "
+}
+# The external endpoint of a port of the host.
+held() { ctl -j show mappings --origin map --protocol tcp | grep "\"198.51.100.2:$1\"" | member external; }
 member() { sed -nE "s/.*\"$1\": *\"?([^\",}]*).*/\1/p"; }
 
 # ---- the daemon ----
@@ -153,12 +161,11 @@ step "xcgnd makes the tables and serves PCP; attach.sh puts the translating prog
 start_daemon
 run cgn "$root/scripts/attach.sh" "$config"
 
-step "A host asks for two ports by PCP"
-run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --lifetime 3600 --nonce 0102030405060708090a0b0c
-run host pcpc -s 198.51.100.1 -S 198.51.100.2 map udp 5060 --lifetime 3600
-mapping=$(ctl -j show mappings --origin map --protocol tcp)
-external=$(member external <<< "$mapping")
-[[ $external == 192.0.2.*:* ]] || fail "no mapping in the table: $mapping"
+step "A host asks for two TCP ports by PCP"
+external=192.0.2.1:32654
+run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --external "$external" --lifetime 3600 --nonce 0102030405060708090a0b0c
+run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 12354 --external 192.0.2.1:32655 --lifetime 1800
+[[ $(held 8080) == "$external" && $(held 12354) == 192.0.2.1:32655 ]] || fail "not in the table: $(ctl -j show mappings)"
 
 step "A connection from outside to $external reaches the host's port 8080"
 open_connection
@@ -169,6 +176,10 @@ step "What was promised: as the host reads it back by GET, by xcgnctl, and by th
 run host pcpc -s 198.51.100.1 -S 198.51.100.2 get
 read_back=$(listing)
 [[ $(wc -l <<< "$read_back") == 2 ]] || fail "GET does not list two mappings: $read_back"
+say "the same as a message, decoded field by field: one response, two NEXT options, MORE and END"
+run host pcpc --trace -s 198.51.100.1 -S 198.51.100.2 get
+message=$(decoded)
+[[ $(grep -o "(MORE)\|(END)" <<< "$message" | xargs) == "(MORE) (END)" ]] || fail "not one response with MORE and END: $message"
 run cgn xcgnctl -c "$config" show mappings
 before=$(promises)
 printf '   cgn$ bpftool map dump pinned %s/mappings\n' "$pins"
@@ -201,12 +212,14 @@ say "the Epoch was $epoch s and is $now s, $passed s later"
 [[ $(promises) == "$before" ]] || fail "the listing is another: $(promises)"
 run cgn xcgnctl -c "$config" show mappings --origin map
 run host pcpc -s 198.51.100.1 -S 198.51.100.2 get
+run host pcpc --trace -s 198.51.100.1 -S 198.51.100.2 get
 [[ $(listing) == "$read_back" ]] || fail "GET lists other mappings: $(listing)"
+[[ $(decoded) == "$message" ]] || fail "the response is another: $(decoded)"
 say "the same listings as before the kill"
 
 step "The host renews with its nonce, and nobody else can"
 run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --lifetime 7200 --nonce 0102030405060708090a0b0c
-[[ $(ctl -j show mappings --origin map --protocol tcp | member external) == "$external" ]] || fail "another external endpoint"
+[[ $(held 8080) == "$external" ]] || fail "another external endpoint"
 ! run host pcpc -s 198.51.100.1 -S 198.51.100.2 map tcp 8080 --lifetime 7200 --nonce ffffffffffffffffffffffff ||
 	fail "another nonce was accepted"
 talk "and the connection never noticed"

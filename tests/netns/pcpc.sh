@@ -71,6 +71,18 @@ expect_match "$output" "NONEXIST_MAP" "and the result's name"
 
 expect_exit 0 "a description" pcpc -j map udp 7005 --description "Türklingel"
 expect_equal "$(member description <<< "$output")" "$(/usr/bin/python3 -c 'import json; print(json.dumps("Türklingel").strip("\""))')" "is kept"
+# Every message on stderr, field by field; checked against what was asked, not against what pcpc makes of it on stdout.
+traced=0a0b0c0d0e0f101112131415
+pcpc --trace map udp 7006 --lifetime 700 --nonce $traced --external 192.0.2.1:0 --description lamp \
+	2> "$scratch/trace" > /dev/null || fail "map with --trace"
+expect_equal "$(grep -c '^-->' "$scratch/trace") $(grep -c '^<--' "$scratch/trace")" "1 1" "--trace: a message each way"
+for line in "version 2" "R 0 (request)" "opcode 1 (MAP)" "requested lifetime 700" "client address 198.51.100.2" \
+	"nonce ${traced:0:8} ${traced:8:8} ${traced:16:8}" "protocol udp" "internal port 7006" "suggested port 0" \
+	"suggested address 192.0.2.1" "option 128 (DESCRIPTION)" "length 4" "text lamp" \
+	"R 1 (response)" "result 0 (SUCCESS)" "lifetime 700"; do
+	expect_equal "$(tr -s ' ' < "$scratch/trace" | grep -cxF " $line")" \
+		"$(case $line in R*|req*|client*|sugg*|result*|life*) echo 1 ;; *) echo 2 ;; esac)" "--trace: $line"
+done
 expect_exit 0 "delete" pcpc -j delete udp 7000 --nonce $nonce
 expect_equal "$(ctl -j show mappings --nonces | grep -c "$nonce" || true)" 0 "it is gone"
 expect_exit 0 "delete once more" pcpc delete udp 7000 --nonce $nonce

@@ -23,12 +23,13 @@ static const struct pcpc_command commands[] = {
 
 /* ---- options of every command ---- */
 
-enum { KEY_TIMEOUT = 0x100 };
+enum { KEY_TIMEOUT = 0x100, KEY_TRACE };
 
 static const struct argp_option common_options[] = {
 	{ "server", 's', "SERVER[:PORT]", 0, "PCP server; more than one: addresses of it, tried in turn (default: the default routers, port 5351)", 1 },
 	{ "source", 'S', "ADDRESS", 0, "Ask from this address of the host", 1 },
 	{ "json", 'j', NULL, 0, "One JSON object per line", 1 },
+	{ "trace", KEY_TRACE, NULL, 0, "Show every message sent and received on stderr, field by field", 1 },
 	{ "timeout", KEY_TIMEOUT, "SECONDS", 0, "How long to wait for the answer to a request (default 30; 0: for ever)", 1 },
 	{ 0 },
 };
@@ -54,6 +55,9 @@ static error_t common_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'j':
 		pcpc->json = true;
+		return 0;
+	case KEY_TRACE:
+		pcpc->trace.is_on = true;
 		return 0;
 	case KEY_TIMEOUT:
 		seconds = strtoul(argument, &end, 10);
@@ -138,7 +142,7 @@ static const struct argp argp = {
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { .pcpc = { .timeout_s = PCPC_TIMEOUT_S } };
+	struct arguments arguments = { .pcpc = { .timeout_s = PCPC_TIMEOUT_S, .trace = { .get_opcode = PCP_GET, .next_code = PCP_OPTION_NEXT } } };
 	char name[32];
 
 	argp_err_exit_status = PCPC_USAGE;

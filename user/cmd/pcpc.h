@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "client_socket.h"
+#include "pcpc_trace.h"
 
 #define PCPC_SERVERS_MAX 8
 #define PCPC_TIMEOUT_S 30
@@ -18,6 +19,7 @@ struct pcpc {			/* what the options say that every command has */
 	bool has_source;
 	uint8_t source6[16];
 	bool json;
+	struct pcpc_trace trace;
 	uint32_t timeout_s;	/* for the answer to one request; 0: no limit */
 };
 

@@ -357,6 +357,8 @@ static int get_and_print(struct get_arguments *arguments)
 	struct get_walk *walk;
 	int ret;
 
+	arguments->pcpc->trace.get_opcode = (uint8_t)arguments->numbers.opcode;
+	arguments->pcpc->trace.next_code = (uint8_t)arguments->numbers.next;
 	session = pcpc_session_new(arguments->pcpc, &ret);
 	if (!session)
 		return ret;

@@ -178,6 +178,7 @@ static int receive_all(struct pcpc_session *session, struct pcp_exchange *exchan
 		if (len < 0)
 			return len == -EAGAIN || len == -EINTR ? 0 : (int)len;
 		datagram.len = (size_t)len < sizeof(session->bytes) ? (size_t)len : sizeof(session->bytes);
+		pcpc_trace_message(&session->pcpc->trace, true, datagram.bytes, datagram.len);
 		memcpy(datagram.source6, source.address6, sizeof(datagram.source6));
 		datagram.source_port = source.port;
 		switch (pcp_exchange_receive(exchange, &session->client, &datagram, now_ns(), ret_reply)) {
@@ -196,7 +197,10 @@ static int send_due(struct pcpc_session *session, struct pcp_exchange *exchange)
 	uint8_t bytes[PCP_MESSAGE_MAX];
 	size_t len = pcp_exchange_send(exchange, &session->client, now_ns(), bytes);
 
-	if (!len || send(session->fd, bytes, len, MSG_NOSIGNAL) >= 0)
+	if (!len)
+		return 0;
+	pcpc_trace_message(&session->pcpc->trace, false, bytes, len);
+	if (send(session->fd, bytes, len, MSG_NOSIGNAL) >= 0)
 		return 0;
 	return -errno;
 }
