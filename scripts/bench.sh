@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # make bench: what xcgn costs and carries, beside the rig's limit and nftables. See tests/bench/rig.h for the topology.
-#   BENCH_ONLY=forward|newflows|map   one part only           BENCH_SECONDS=4   of every variant in every cell
+#   BENCH_ONLY=forward|newflows|map|get   one part only           BENCH_SECONDS=4   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
 #   BENCH_PRESENT="100000"            explicit mappings that are there before, one run for each number
+#   BENCH_GET_PRESENT="1000 100000 1000000"   mappings of others while GET is measured, ascending
 #   BENCH_ROUNDS=10                   windows of every PCP measure   BENCH_UNDER_WAY=1024   requests not yet answered
 #   BENCH_STATE="$B/bench /dev/shm"   where xcgnd keeps its stable storage, one run for each folder
 set -euo pipefail
@@ -17,6 +18,7 @@ new_flows=${BENCH_FLOWS:-2097152}
 rounds=${BENCH_ROUNDS:-10}
 under_way=${BENCH_UNDER_WAY:-1024}
 read -ra present <<<"${BENCH_PRESENT:-100000}"
+get_present=${BENCH_GET_PRESENT:-1000 100000 1000000}
 read -ra state <<<"${BENCH_STATE:-$B/bench /dev/shm}"
 rig=xb$$
 pins=/sys/fs/bpf/xcgn-bench-$$
@@ -125,7 +127,7 @@ nft_up() {
 
 # ---- xcgn ----
 
-# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE: a fresh one, attached
+# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE [EXPLICIT]: a fresh one, attached
 daemon_start() {
 	local ns=$1
 	mkdir -p "$state_dir/$ns"
@@ -135,7 +137,7 @@ daemon_start() {
 		  - {name: out0, side: external}
 		pools:
 		  - {name: bench, addresses: [192.0.2.0/26], ports: 1024-65535, block-size: $3}
-		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: 256}
+		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: ${4:-256}}
 		pcp: {rate: {requests: 0}}
 		timeouts: {udp: 3600}
 		tables: {mappings: $2, subscribers: 65536}
@@ -235,6 +237,15 @@ bench_map() {
 	done
 }
 
+bench_get() {
+	echo "== GET pages per second, ${get_present// /, } mappings of others present"
+	state_dir=$(mktemp -d /dev/shm/xcgn-bench.XXXXXX)	# GET writes nothing
+	map_rig_up
+	daemon_start filled "$((${get_present##* } + 400000))" 256 2048
+	measure get_bench -p "$get_present" -n "$rounds" -f "${daemons[filled]}" "$rig" "$work/windows"
+	rig_down
+}
+
 clean_up() {
 	rig_down
 	conntrack_restore
@@ -243,12 +254,12 @@ clean_up() {
 
 [ "$(id -u)" = 0 ] || die "needs root: namespaces, BPF"
 [ "$cpu" -gt 0 ] || die "needs two CPUs: one for what is measured, one for the rest"
-case $only in ''|forward|newflows|map) ;; *) die "BENCH_ONLY=$only: forward, newflows or map" ;; esac
+case $only in ''|forward|newflows|map|get) ;; *) die "BENCH_ONLY=$only: forward, newflows, map or get" ;; esac
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 touch "$work/windows"
-for part in forward newflows map; do
+for part in forward newflows map get; do
 	[ -n "$only" ] && [ "$only" != $part ] || "bench_$part"
 done
 /usr/bin/python3 tests/bench/report.py "$work/windows" "$B/bench/results.json"
