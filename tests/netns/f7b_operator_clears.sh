@@ -37,6 +37,7 @@ cleared=$(ctl -j clear --subscriber 198.51.100.2 --protocol udp --protocol tcp)
 expect_equal "$(said ended "$cleared") $(said explicit "$cleared") $(said busy "$cleared")" "2 2 0" "one subscriber cleared"
 expect_equal "$(said epoch_reset "$cleared") $(said clients "$cleared")" "clients 1" "and one client's Epoch reset"
 mine=$(epoch_of 198.51.100.2) others=$(epoch_of 198.51.100.3)
+multicasts=$(captured "dst 224.0.0.1")
 ((mine + 4 <= others)) || fail "the Epoch of the one who lost something is $mine, that of the one who did not $others"
 note "Epoch of the one $mine, of the other $others"
 wait_for at_least "dst 198.51.100.2 and dst port 50001 and udp[9] = 0x80" $((before + 3))
@@ -50,6 +51,8 @@ intact "one subscriber cleared"
 again=$(pcp map udp 6000 lifetime=3600 nonce=0102030405060708090a0b0c source=198.51.100.2:50001 external="$first")
 expect_equal "$(field "$again" external)" "$first" "who asks again gets the same endpoint"
 expect_match "$(ctl clear --subscriber 198.51.100.2)" 'explicit: 1' "cleared again, as text"
+
+expect_equal "$(captured "dst 224.0.0.1")" "$multicasts" "nor does anybody hear of an Epoch that is not his: multicasts"
 
 # As a reboot: what was cleared does not come back from stable storage.
 stop_xcgnd KILL

@@ -316,6 +316,20 @@ static void test_unsolicited_announcement(void **state)
 	assert_int_equal(pcp_server_announcement(fixture->server, NOW_S, fixture->reply, 23), 0);
 }
 
+/* Heard by all, it would be wrong for the one who lost something alone: he would see losses that there were none. */
+static void test_no_announcement_for_two_epochs(void **state)
+{
+	static const uint8_t client6[16] = { ADDRESS6 };
+	struct fixture *fixture = *state;
+
+	assert_true(pcp_server_reset_epoch_of(fixture->server, client6, NOW_S));
+	assert_int_equal(pcp_server_announcement(fixture->server, NOW_S + 3, fixture->reply, sizeof(fixture->reply)), 0);
+	assert_int_equal(pcp_server_announcement_to(fixture->server, client6, NOW_S + 3, fixture->reply, sizeof(fixture->reply)), 24);
+	assert_int_equal(fixture->reply[11], 3);
+	pcp_server_set_epoch_base(fixture->server, NOW_S);
+	assert_int_equal(pcp_server_announcement(fixture->server, NOW_S + 3, fixture->reply, sizeof(fixture->reply)), 24);
+}
+
 static uint32_t epoch_of_reply(const struct fixture *fixture)
 {
 	const uint8_t *p = fixture->reply + 8;
@@ -392,7 +406,7 @@ int main(void)
 		TEST(test_unknown_optional_option), TEST(test_unknown_mandatory_option), TEST(test_option_past_the_end),
 		TEST(test_repeated_option), TEST(test_options_in_packet_order), TEST(test_third_party), TEST(test_filter),
 		TEST(test_announce), TEST(test_announce_with_options), TEST(test_announce_over_ipv6),
-		TEST(test_unsolicited_announcement), TEST(test_epoch), TEST(test_cut_at_every_length),
+		TEST(test_unsolicited_announcement), TEST(test_no_announcement_for_two_epochs), TEST(test_epoch), TEST(test_cut_at_every_length),
 		TEST(test_small_reply_buffer),
 	};
 

@@ -221,6 +221,8 @@ size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t
 
 size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size)
 {
+	if (epoch_table_count(server->epochs))
+		return 0;
 	return pcp_server_announcement_to(server, NULL, now_s, reply, reply_size);
 }
 

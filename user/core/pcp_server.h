@@ -82,6 +82,7 @@ size_t pcp_server_handle(struct pcp_server *server, const struct pcp_datagram *d
 /* An unsolicited ANNOUNCE response (section 14.1.3) to one client, or with the Epoch of all (NULL). Returns its length. */
 size_t pcp_server_announcement_to(const struct pcp_server *server, const uint8_t *client6, uint32_t now_s, uint8_t *reply,
 				  size_t reply_size);
+/* One for everybody. 0 also while a client has an Epoch of its own: to it, that of all would look like a loss of state. */
 size_t pcp_server_announcement(const struct pcp_server *server, uint32_t now_s, uint8_t *reply, size_t reply_size);
 /* An unsolicited MAP or PEER response (section 14.2): with THIRD_PARTY if it is another host's mapping, and with its filters. */
 size_t pcp_server_update(const struct pcp_server *server, const struct pcp_update *update, uint32_t now_s, uint8_t *reply,

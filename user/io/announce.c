@@ -148,6 +148,8 @@ static void send_multicast(struct announce *announce)
 	uint32_t now_s = dataplane_now_s();
 	size_t len = pcp_server_announcement(announce->server, now_s, message, sizeof(message));
 
+	if (!len)
+		return;		/* not the same Epoch for all */
 	announce->stats.multicasts += pcp_service_multicast(announce->service, message, len);
 	if (!pcp_service_natpmp_address(announce->service, external4))
 		return;
