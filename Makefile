@@ -172,6 +172,10 @@ test-programs: $(UNIT_TESTS) $(FUZZERS) $(BPF_TESTS) $(B)/tests/xcgn_invariants
 bench: all $(BENCH) ## measure, with ratios to baselines side by side (root)
 	scripts/bench.sh
 
+MINUTES ?= 10
+soak: all $(B)/tests/xcgn_invariants ## chaos for MINUTES=10, repeated with SEED=number: clients, daemon, wire fail; all must agree (root)
+	tests/netns/soak.sh $$(($(MINUTES) * 60)) $(SEED)
+
 demo: deps ## the main job in a lab of namespaces, step by step (root)
 	$(MAKE) all
 	scripts/demo.sh
