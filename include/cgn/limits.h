@@ -34,7 +34,7 @@
 #define CGN_CACHE_S_MAX		15
 
 /* RFC 6888 REQ-8: a freed external port rests before it serves somebody else */
-#define CGN_REST_S		120
+#define CGN_REST_S		120	/* unless the configuration says another time */
 /* How long a follow-on fragment may come after its first one (RFC 4787 REQ-14; RFC 6146 section 3.4: at least 2 s) */
 #define CGN_FRAGMENT_S		15
 #define CGN_FRAGMENTS_MAX	65536

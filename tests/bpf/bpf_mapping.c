@@ -424,7 +424,9 @@ static void released_ports_rest(void **state)
 	assert_int_equal(ask(&request), CGN_OK);
 	assert_int_equal(ask_delete(&request), CGN_OK);
 	assert_int_equal(dataplane_release(plane.dp, &release), 0);
-	set_times(300, 0);
+	configure("pools:\n  - {addresses: [192.0.2.1/32], ports: 5312-5375, block-size: 64}\n"
+		  "subscribers: {prefixes: [198.51.100.0/24], blocks: 1}\ntimeouts: {rest: 0}\n"
+		  "tables: {mappings: 4096, subscribers: 64}\n");
 	assert_int_equal(send_packet(OTHER, 1006, IPPROTO_UDP), CGN_OUTBOUND);
 	stop();
 }

@@ -131,6 +131,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->tcp_transitory_s, 240);
 	assert_int_equal(config->tcp_opening_s, 240);
 	assert_int_equal(config->tcp_closing_s, 240);
+	assert_int_equal(config->rest_s, 120);
 	assert_int_equal(config->icmp_s, 60);
 	assert_int_equal(config->mappings_max, 1000000);
 	assert_int_equal(config->report_source, 10);
@@ -204,7 +205,7 @@ static const char full[] =
 	"static:\n"
 	"  - {protocol: udp, internal: \"198.51.100.15:7000\", external: \"192.0.2.3:3777\"}\n"
 	"  - {protocol: tcp, internal: \"198.51.100.15:7000\", external: \"203.0.113.77:80\"}\n"
-	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61}\n"
+	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61, rest: 0}\n"
 	"icmp-errors: {sender: 3, total: 77}\n"
 	"mss-clamp: 1300\n"
 	"tables: {mappings: 5000, subscribers: 70}\n"
@@ -309,6 +310,7 @@ static void test_full_service(void **state)
 	assert_int_equal(config->tcp_transitory_s, 241);
 	assert_int_equal(config->tcp_opening_s, 30);
 	assert_int_equal(config->tcp_closing_s, 241);
+	assert_int_equal(config->rest_s, 0);
 	assert_int_equal(config->icmp_s, 61);
 	assert_int_equal(config->mappings_max, 5000);
 	assert_int_equal(config->report_source, 3);
@@ -788,6 +790,7 @@ static void test_bad_numbers(void **state)
 		{ MINIMAL "timeouts: {tcp-opening: 0}\n", 6, { "timeouts.tcp-opening" } },
 		{ MINIMAL "timeouts: {tcp-closing: 604801}\n", 6, { "timeouts.tcp-closing" } },
 		{ MINIMAL "timeouts: {icmp: 0}\n", 6, { "timeouts.icmp" } },
+		{ MINIMAL "timeouts: {rest: 604801}\n", 6, { "timeouts.rest" } },
 		{ MINIMAL "icmp-errors: {sender: 1000001}\n", 6, { "icmp-errors.sender: 1000001 is out of range; right is 0 to 1000000" } },
 		{ MINIMAL "icmp-errors: {total: 1000001}\n", 6, { "icmp-errors.total", "0 to 1000000" } },
 		{ MINIMAL "icmp-errors: {host: 1}\n", 6, { "icmp-errors", "sender" } },
@@ -886,6 +889,7 @@ static void test_warnings(void **state)
 		"timeouts.tcp-established: 7439 is below the 7440 of RFC 5382 REQ-5",
 		"timeouts.tcp-transitory: 239 is below the 240 of RFC 5382 REQ-5",
 		"timeouts.icmp: 59 is below the 60 of RFC 5508 REQ-2",
+		"timeouts.rest: 119 is below the 120 of RFC 6888 REQ-8",
 		"pcp.lifetime.min: 119 is below the 120 of RFC 6887 section 15",
 		"pools[1].ports: ports below 1024",
 		"pcp.nonce: ",
@@ -898,7 +902,7 @@ static void test_warnings(void **state)
 	assert_false(config_warning(config, 0, text, sizeof(text)));
 	config_free(config);
 	config = load_good(MINIMAL "  - {addresses: [192.0.2.99], ports: 64-319}\n"
-			   "timeouts: {udp: 119, tcp-established: 7439, tcp-transitory: 239, icmp: 59}\n"
+			   "timeouts: {udp: 119, tcp-established: 7439, tcp-transitory: 239, icmp: 59, rest: 119}\n"
 			   "pcp: {nonce: off, lifetime: {min: 119}}\n");
 	for (i = 0; i < COUNT(expected); i++) {
 		assert_true(config_warning(config, i, text, sizeof(text)));

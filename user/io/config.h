@@ -71,6 +71,7 @@ struct config {
 	struct config_static *statics;
 	unsigned statics_count;
 	uint32_t udp_s, tcp_established_s, tcp_transitory_s, icmp_s;
+	uint32_t rest_s;	/* of a freed external port */
 	uint32_t tcp_opening_s, tcp_closing_s;	/* tcp_transitory_s where the file does not say */
 	uint32_t report_source, report_total;	/* ICMP errors of our own per second: to one sender, and in all; 0: none */
 	uint32_t mss_clamp;			/* most that a TCP SYN may say; 0: whatever it says */

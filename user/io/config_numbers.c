@@ -26,6 +26,7 @@ static const struct config_number {
 	{ "timeouts.tcp-opening", AT(tcp_opening_s), 0, 1, WEEK_S, 0, NULL },
 	{ "timeouts.tcp-closing", AT(tcp_closing_s), 0, 1, WEEK_S, 240, "RFC 5382 REQ-5" },
 	{ "timeouts.icmp", AT(icmp_s), 60, 1, WEEK_S, 60, "RFC 5508 REQ-2" },
+	{ "timeouts.rest", AT(rest_s), CGN_REST_S, 0, WEEK_S, CGN_REST_S, "RFC 6888 REQ-8" },
 	{ "icmp-errors.sender", AT(report_source), 10, 0, 1000000, 0, NULL },
 	{ "icmp-errors.total", AT(report_total), 1000, 0, 1000000, 0, NULL },
 	{ "mss-clamp", AT(mss_clamp), 0, 0, MSS_MAX, 0, NULL },

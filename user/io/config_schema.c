@@ -90,6 +90,7 @@ static const cyaml_schema_field_t timeouts_fields[] = {
 	NUMBER("tcp-opening", config.tcp_opening_s),
 	NUMBER("tcp-closing", config.tcp_closing_s),
 	NUMBER("icmp", config.icmp_s),
+	NUMBER("rest", config.rest_s),
 	CYAML_FIELD_END
 };
 

@@ -685,7 +685,7 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 {
 	struct cgn_subscriber templates[CGN_PREFIXES_MAX] = {};
 	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
-		.tcp_opening_s = config->tcp_opening_s, .tcp_closing_s = config->tcp_closing_s, .icmp_s = config->icmp_s, .rest_s = CGN_REST_S,
+		.tcp_opening_s = config->tcp_opening_s, .tcp_closing_s = config->tcp_closing_s, .icmp_s = config->icmp_s, .rest_s = config->rest_s,
 		.report_source_ns = interval_ns(config->report_source), .report_total_ns = interval_ns(config->report_total),
 		.mss_clamp = config->mss_clamp,
 		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
