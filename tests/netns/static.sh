@@ -24,6 +24,15 @@ expect_equal "$(field "$asked" result)/$(field "$asked" external)" "0/192.0.2.3:
 expect_equal "$(field "$(pcp map udp 6001 source=198.51.100.3 prefer-failure external=192.0.2.3:7777)" result)" 11 \
 	"another's MAP for its endpoint, PREFER_FAILURE: CANNOT_PROVIDE_EXTERNAL"
 
+# GET lists what clients asked for: neither the operator's nor what packets made (RFC 6887 knows no owner of those).
+start_reflector peer 203.0.113.9:3478
+probe host udp 198.51.100.2:5000 203.0.113.9:3478 > /dev/null
+expect_equal "$(field "$(pcp map udp 6000 lifetime=600)" result)" 0 "a mapping by PCP beside it, and one by packets"
+expect_equal "$(ctl -j show mappings --subscriber 198.51.100.2 | wc -l)" 3 "mappings of that host"
+listed=$(in_ns host "$B/pcpc" -j -s 198.51.100.1 -S 198.51.100.2 get)
+expect_equal "$(grep -c '"internal"' <<< "$listed")" 1 "mappings that GET lists"
+expect_match "$listed" '198\.51\.100\.2:6000' "the one asked for by PCP"
+
 # The daemon's death and return change nothing.
 stop_xcgnd KILL
 expect_equal "$(probe peer udp 203.0.113.9:1001 192.0.2.3:7777)" 203.0.113.9:1001 "without xcgnd"
