@@ -3,6 +3,7 @@
 #ifndef CGN_FRAGMENT_BPF_H
 #define CGN_FRAGMENT_BPF_H
 #include "emit.bpf.h"
+#include "hold.bpf.h"
 #include "identification.bpf.h"
 #include "rewrite.h"
 
@@ -20,11 +21,14 @@ static __always_inline bool fragment_is_fresh(const struct cgn_fragment *fragmen
 	return clock_now_s() - fragment->seen_s <= CGN_FRAGMENT_S;
 }
 
+#define FRAGMENT_RELEASED 2	/* beside the side: it was held, and is not held again */
+
 /* Leaves word of what a first fragment of `len` bytes became. Returns the identification that it and the others get, as in packets:
  * a new one if its source is translated, and that of before if it came twice. */
 __noinline int fragment_remember(struct cgn_fragment_key *key, __u32 source_be, __u32 destination_be, __u32 egress_side, __u32 len)
 {
 	struct cgn_fragment fragment = {}, *known;
+	bool is_awaited = false;
 
 	if (!key)
 		return 0;
@@ -35,6 +39,10 @@ __noinline int fragment_remember(struct cgn_fragment_key *key, __u32 source_be, 
 	fragment.next = (__u16)(len / 8);
 	fragment.id = key->id;
 	known = bpf_map_lookup_elem(&fragments, key);
+	if (known && known->is_waiting) {
+		is_awaited = true;
+		known = NULL;
+	}
 	if (key->side == CGN_INTERNAL_SIDE) {
 		if (known && fragment_is_fresh(known) && load_u32(known->source4) == source_be && load_u32(known->destination4) == destination_be)
 			fragment.id = known->id;
@@ -42,6 +50,8 @@ __noinline int fragment_remember(struct cgn_fragment_key *key, __u32 source_be, 
 			fragment.id = (__u16)identification_draw(source_be, destination_be, key->protocol);
 	}
 	bpf_map_update_elem(&fragments, key, &fragment, BPF_ANY);
+	if (is_awaited)
+		hold_end(key);
 	return fragment.id;
 }
 
@@ -58,8 +68,9 @@ static __always_inline bool fragment_overlaps(struct cgn_fragment *known, const 
 	return false;
 }
 
-__noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
+__noinline int fragment_follow(struct xdp_md *ctx, __u32 whence)
 {
+	__u32 side = whence & 1;
 	struct cgn_fragment *found, fragment;
 	struct cgn_fragment_key key;
 	enum cgn_verdict verdict;
@@ -71,10 +82,8 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 side)
 		return CGN_DROP_FRAGMENT;
 	fragment_key(&key, pkt.ip, side);
 	found = bpf_map_lookup_elem(&fragments, &key);
-	if (!found)
-		return CGN_DROP_FRAGMENT;
-	if (!fragment_is_fresh(found))
-		return CGN_DROP_FRAGMENT;
+	if (!found || found->is_waiting || !fragment_is_fresh(found))
+		return whence & FRAGMENT_RELEASED ? CGN_DROP_FRAGMENT : hold(ctx, &key, found && !fragment_is_fresh(found));
 	if (pkt.ip->ttl <= 1)
 		return CGN_DROP_TTL;
 	if (fragment_overlaps(found, &pkt))

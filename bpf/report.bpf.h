@@ -11,13 +11,13 @@
 #include "endpoint.h"
 #include "packet.h"
 #include "checksum.h"
+#include "rate.bpf.h"
 
 #define REPORT_QUOTE_MAX 548	/* RFC 1812 section 4.3.2.3: the whole report has 576 bytes at most */
 #define REPORT_TTL 64
 #define REPORT_TOS 0xc0		/* RFC 1812 section 4.3.2.5: precedence of internetwork control */
 #define REPORT_TOTAL_BURST 100
 #define REPORT_SOURCE_BURST 10
-#define REPORT_BUCKETS (CGN_REPORT_BUCKETS / 2)	/* of each side */
 
 #ifndef AF_INET
 #define AF_INET 2
@@ -42,8 +42,6 @@ struct {
 	__type(value, struct report_scratch);
 } report_scratch SEC(".maps");
 
-/* When each bucket is empty again, in nanoseconds of the boot clock. Two halves, one a side: by a hash of who is reported to; the
- * first one of each half is the total. Senders that share a bucket share its rate. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CGN_REPORT_BUCKETS);
@@ -88,28 +86,13 @@ static __always_inline bool report_is_permitted(const struct cgn_settings *setti
 	return (void *)(icmp + 1) <= pkt->end && (icmp->type == ICMP_ECHO || icmp->type == ICMP_ECHOREPLY);
 }
 
-/* One more in a bucket that loses one every `interval_ns`. Losing to another CPU counts as full. */
-static __always_inline bool report_take(__u32 index, __u64 now_ns, __u64 interval_ns, __u32 burst)
-{
-	__u64 *bucket = bpf_map_lookup_elem(&report_buckets, &index), before, from;
-
-	if (!bucket)
-		return false;
-	before = cgn_read_once(*bucket);
-	from = before > now_ns ? before : now_ns;
-	if (from - now_ns > interval_ns * (burst - 1))
-		return false;
-	return __sync_val_compare_and_swap(bucket, before, from + interval_ns) == before;
-}
-
 static __always_inline bool report_is_within_rate(const struct cgn_settings *settings, __u32 side, __u32 source_be)
 {
-	__u32 own = 1 + ((source_be * 0x9e3779b1u) >> 8) % (REPORT_BUCKETS - 1), half = side ? REPORT_BUCKETS : 0;
 	__u64 now_ns = bpf_ktime_get_ns();
 
 	return settings->report_source_ns && settings->report_total_ns &&
-	       report_take(half + own, now_ns, settings->report_source_ns, REPORT_SOURCE_BURST) &&
-	       report_take(half, now_ns, settings->report_total_ns, REPORT_TOTAL_BURST);
+	       rate_take(&report_buckets, rate_own(side, CGN_REPORT_BUCKETS, source_be), now_ns, settings->report_source_ns, REPORT_SOURCE_BURST) &&
+	       rate_take(&report_buckets, rate_total(side, CGN_REPORT_BUCKETS), now_ns, settings->report_total_ns, REPORT_TOTAL_BURST);
 }
 
 /* The address of ours that the kernel would use towards the sender; before Linux 6.7, or without a route, the first one of the interface. 0: none. */

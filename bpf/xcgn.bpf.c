@@ -229,6 +229,20 @@ int cgn_inbound(struct xdp_md *ctx)
 	return emit_verdict(ctx, inbound(ctx), CGN_EXTERNAL_SIDE);
 }
 
+/* A fragment that was held, given back by the daemon: goes on if its first one has come, else is dropped at last. Never attached. */
+SEC("xdp")
+int cgn_release(struct xdp_md *ctx)
+{
+	__u32 ifindex = ctx->ingress_ifindex;
+	struct cgn_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	__u32 side;
+
+	if (!interface)
+		return emit_verdict(ctx, CGN_DROP_FRAGMENT, CGN_INTERNAL_SIDE);
+	side = interface->side & 1;
+	return emit_verdict(ctx, fragment_follow(ctx, side | FRAGMENT_RELEASED), side);
+}
+
 /* On the peer of a veth, so that redirected frames arrive there. */
 SEC("xdp")
 int cgn_pass(struct xdp_md *ctx)

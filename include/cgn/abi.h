@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 14	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 15	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -297,9 +297,25 @@ struct cgn_fragment {		/* what the first fragment's addresses became */
 	__u16 id;		/* that they leave with, as in packets */
 	__u16 next;		/* where what came in order ends, as an offset in units of 8 bytes */
 	__u8 egress_side;	/* cgn_side */
-	__u8 reserved[3];
+	__u8 is_waiting;	/* 1: no first one came yet, others are held; the rest means nothing */
+	__u8 reserved[2];
 };
 CGN_ASSERT_SIZE(struct cgn_fragment, 20);
+
+/* Record of the ring buffer `held`: a follow-on fragment before its first one, for the daemon to keep. Length 0, and cut off before
+ * `bytes`: the first one came. */
+struct cgn_held {
+	struct cgn_fragment_key key;
+	__u32 ifindex;		/* where it came in */
+	__u32 seen_s;
+	__u32 length;
+	__u8 bytes[CGN_HELD_BYTES];
+};
+
+struct cgn_holder {		/* value of `holder` [0]: does anybody keep them? */
+	__u32 alive_until_s;
+	__u32 reserved;
+};
 
 enum cgn_side { CGN_INTERNAL_SIDE, CGN_EXTERNAL_SIDE };
 
@@ -389,6 +405,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_HAIRPIN,			"hairpin",		"translated twice, internal to internal (RFC 4787 REQ-9)") \
 	X(CGN_NEIGHBOUR_UNKNOWN,	"neighbour-unknown",	"translated and given to the kernel, which resolves the next hop") \
 	X(CGN_FRAGMENTED,		"fragmented",		"translated and given to the kernel, which cuts it: larger than the egress MTU, and may be cut") \
+	X(CGN_HELD,			"held",			"follow-on fragment before its first one: kept, and counted once more when it goes on or is dropped") \
 	X(CGN_LOCAL,			"local",		"for this box: given to the kernel as it came") \
 	X(CGN_FORWARDING_OFF,		"forwarding-off",	"IPv4 forwarding is off on the interface: given to the kernel, which keeps only what is local") \
 	X(CGN_CONTROL,			"control",		"ARP, neighbour discovery, link control: given to the kernel") \
@@ -403,7 +420,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_ICMP_TYPE,		"drop-icmp-type",	"ICMP neither echo nor a translatable error") \
 	X(CGN_DROP_ICMP_INNER,		"drop-icmp-inner",	"ICMP error whose embedded packet cannot be read") \
 	X(CGN_DROP_ICMP_NO_MAPPING,	"drop-icmp-no-mapping",	"ICMP error about no mapping") \
-	X(CGN_DROP_FRAGMENT,		"drop-fragment",	"follow-on fragment of an unknown first one") \
+	X(CGN_DROP_FRAGMENT,		"drop-fragment",	"follow-on fragment whose first one is unknown, and did not come in time") \
 	X(CGN_DROP_FRAGMENT_BAD,	"drop-fragment-bad",	"fragment that overlaps one before, is cut at an odd place, or ends beyond the longest packet") \
 	X(CGN_DROP_NOT_SUBSCRIBER,	"drop-not-subscriber",	"source is no configured subscriber") \
 	X(CGN_DROP_NO_MAPPING,		"drop-no-mapping",	"inbound to an external port without mapping") \

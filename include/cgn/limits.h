@@ -38,6 +38,14 @@
 /* How long a follow-on fragment may come after its first one (RFC 4787 REQ-14; RFC 6146 section 3.4: at least 2 s) */
 #define CGN_FRAGMENT_S		15
 #define CGN_FRAGMENTS_MAX	65536
+/* Follow-on fragments before their first one: how long and how many the daemon keeps, of one sender and in all, and the longest
+ * frame (what goes back into the kernel must fit into a page with its head room) */
+#define CGN_HOLD_S		5
+#define CGN_HELD_MAX		1024
+#define CGN_HELD_SENDER_MAX	64
+#define CGN_HELD_BYTES		2048
+#define CGN_HOLD_BUCKETS	2048
+#define CGN_HOLD_ALIVE_S	3	/* of a daemon that says nothing */
 #define CGN_IDENTIFICATIONS	2048	/* counters that IP identifications are drawn from */
 
 #define CGN_REPORT_BUCKETS	4096	/* rates of ICMP errors, half of them for each side */

@@ -160,6 +160,9 @@ static void give_address(struct plane *plane)
 	assert_true(dataplane_set_addresses(plane->dp, plane->config, &error));
 }
 
+static void hold_on(struct plane *plane) { assert_true(dataplane_set_holder(plane->dp, dataplane_now_s() + 9)); }
+static void hold_off(struct plane *plane) { assert_true(dataplane_set_holder(plane->dp, 0)); }
+
 static void forwarding_off(struct plane *plane)
 {
 	(void)plane;
@@ -352,6 +355,14 @@ const struct fixture fixtures[] = {
 	/* ---- fragments: order matters ---- */
 	{ "fragment-early", INSIDE, .verdict = CGN_DROP_FRAGMENT,
 	  .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 1, .fragment = 64, .payload = 512 } },
+	{ "fragment-held", INSIDE, .verdict = CGN_HELD, .before = hold_on, .after = hold_off,
+	  .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 21, .fragment = 64, .payload = 512, .vlan_tags = 2 } },
+	{ "fragment-held-first", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 5000, REMOTE, 53), .fragment_id = 21, .fragment = MORE, .payload = 504 },
+	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
+	{ "fragment-held-again", INSIDE, .verdict = CGN_OUTBOUND, .in = { UDP(A, 0, REMOTE, 0), .fragment_id = 21, .fragment = 64, .payload = 512 },
+	  .out = { .source = EXT } },
+	{ "fragment-held-in", OUTSIDE, .verdict = CGN_HELD, .before = hold_on, .after = hold_off,
+	  .in = { UDP(REMOTE, 0, EXT, 0), .fragment_id = 22, .fragment = 64, .payload = 1 } },
 	{ "fragment-first", INSIDE, .verdict = CGN_OUTBOUND,
 	  .in = { UDP(A, 5000, REMOTE, 53), .fragment_id = 1, .fragment = MORE, .payload = 504, .whole_sum = true },
 	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },

@@ -113,6 +113,25 @@ def overlapping(inside, outside):
     expect(outside.receive(is_part) is not None, "what follows does")
 
 
+def out_of_order(inside, outside, external):
+    """RFC 4787 REQ-14: what comes before the first fragment goes on after it, translated, in both directions and by hairpin."""
+    for name, way, other, packet in (
+            ("outbound", inside, outside, datagram(INSIDE, OUTSIDE, 21, 4000, 5000, 5000)),
+            ("inbound", outside, inside, datagram(OUTSIDE, external[0], 22, 5000, external[1], 5000)),
+            ("hairpin", inside, inside, datagram(INSIDE_2, external[0], 23, 4001, external[1], 5000))):
+        parts = fragment(packet, fragsize=1480)
+        for part in parts[1:] + parts[:1]:
+            way.send(part)
+        first = other.receive(is_part)
+        expect(first is not None and first.frag == 0, name + ": the first fragment leaves first")
+        got = [first] + collect(other, first.src, len(parts) - 1)
+        expect([part.frag for part in got] == [part.frag for part in parts], name + ": then those that came before it, in their order")
+        whole = joined(got)
+        expect(wire.sums_are_right(whole) and bytes(whole[UDP].payload) == bytes(packet[UDP].payload), name + ": and all join to the datagram")
+        expect(all(wire.header_sum_is_right(part) for part in got) and len({(part.src, part.dst, part.id, part.ttl) for part in got}) == 1,
+               name + ": from one address, with one identification, one hop farther")
+
+
 def tiny(inside, outside):
     """RFC 1858, RFC 3128: a first fragment without the whole TCP header, and one that would write over it."""
     syn = IP(src=INSIDE, dst=OUTSIDE, id=12, flags="MF") / Raw(bytes(TCP(sport=4000, dport=5000, flags="S"))[:8])
@@ -123,9 +142,13 @@ def tiny(inside, outside):
 
 def main():
     inside, outside = wire.play(os.environ["LAB_PREFIX"])
+    if sys.argv[1:] == ["stray"]:
+        inside.send(fragment(datagram(INSIDE, OUTSIDE, 31, 4000, 5000), fragsize=1480)[1])
+        return
     external = both_ways(inside, outside)
     strays(inside, outside, external)
     same_identification(inside, outside)
+    out_of_order(inside, outside, external)
     tiny(inside, outside)
     overlapping(inside, outside)
 

@@ -19,6 +19,24 @@ expect_equal "$(probe host udp 198.51.100.2:40000 "$target" 4000)" "$external" "
 # Fragments one by one: header fields, sums, strays, tiny ones, overlapping ones, two senders with the same identification.
 before=$(counted drop-fragment)
 /usr/bin/python3 "$root/tests/netns/fragments.py" || fail "see above"
-(($(counted drop-fragment) >= before + 2)) || fail "drop-fragment counts $(counted drop-fragment)"
-note "strays are counted as drop-fragment"
+strays_are_counted() { (($(counted drop-fragment) >= before + 2)); }
+wait_for strays_are_counted
+note "strays are held for a while, then counted as drop-fragment"
+status_has '"released": *9' || fail "released: $(ctl -j status)"
+status_has '"held": *0' || fail "still held: $(ctl -j status)"
+note "what was held has been given back"
 expect_equal "$(counted drop-fragment-bad)" 4 "what overlaps, is cut at an odd place or ends beyond 65535 is counted as drop-fragment-bad"
+
+# While no xcgnd lives they are dropped at once; nothing of the dead one's is left over.
+stop_xcgnd KILL
+count_of_stray()
+{
+	local was
+
+	was=$(counted "$1")
+	/usr/bin/python3 "$root/tests/netns/fragments.py" stray
+	echo $(($(counted "$1") - was))
+}
+is_dropped() { [[ $(count_of_stray drop-fragment) == 1 ]]; }
+wait_for is_dropped
+expect_equal "$(count_of_stray held)" 0 "without xcgnd a stray is dropped and not held"

@@ -15,6 +15,7 @@
 #include "event_log.h"
 #include "event_loop.h"
 #include "expiry.h"
+#include "hold.h"
 #include "instance_lock.h"
 #include "log.h"
 #include "netlink.h"
@@ -43,6 +44,7 @@ struct daemon {
 	struct notices *notices;
 	struct expiry *expiry;
 	struct event_log *events;
+	struct hold *hold;
 	struct control *control;
 	struct ev_signal terminate, interrupt, hangup;
 	struct ev_io netlink;
@@ -110,6 +112,14 @@ static json_t *store_of(const struct persistence *persistence)
 			 "superseded", (json_int_t)stats.superseded, "lost", (json_int_t)stats.lost, "blocks", (json_int_t)stats.blocks_owned);
 }
 
+static json_t *fragments_of(const struct hold *hold)
+{
+	struct hold_stats stats = hold_stats(hold);
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "held", (json_int_t)stats.held, "released", (json_int_t)stats.released,
+			 "overdue", (json_int_t)stats.overdue, "displaced", (json_int_t)stats.displaced, "failures", (json_int_t)stats.failures);
+}
+
 static bool command_status(void *context, const json_t *request, json_t *reply, struct control_error *error)
 {
 	const struct daemon *daemon = context;
@@ -133,6 +143,7 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 						       (json_int_t)expiry->deleted, "demoted", (json_int_t)expiry->demoted, "blocks_released",
 						       (json_int_t)expiry->blocks_released, "subscribers_removed",
 						       (json_int_t)expiry->subscribers_removed));
+	json_object_set_new(reply, "fragments", fragments_of(daemon->hold));
 	json_object_set_new(reply, "store", store_of(daemon->persistence));
 	return true;
 }
@@ -395,6 +406,9 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		return DAEMON_KERNEL;
 	}
 	daemon->events = event_log_new(daemon->loop, daemon->dp);
+	daemon->hold = hold_new(daemon->loop, daemon->dp);
+	if (!daemon->hold)
+		log_warning("cannot hold fragments that come before their first one: they are dropped");
 	if (!daemon->events)
 		log_warning("cannot read the ring buffer of events: port blocks are not logged");
 	watch(daemon);	/* before the first look, so that no change is missed */
@@ -466,6 +480,7 @@ void daemon_free(struct daemon *daemon)
 	if (!daemon)
 		return;
 	control_free(daemon->control);
+	hold_free(daemon->hold);
 	event_log_free(daemon->events);
 	notices_free(daemon->notices);
 	announce_free(daemon->announce);

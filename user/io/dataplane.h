@@ -17,7 +17,7 @@ struct dataplane_error { int code; char text[512]; };
 enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAPPINGS, DP_CACHE, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
 	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS, DP_FILTERS, DP_FILTER_BATCH,
-	DP_ADDRESSES,
+	DP_ADDRESSES, DP_HELD, DP_HOLDER,
 	DP_MAP_COUNT,
 };
 
@@ -107,6 +107,13 @@ int dataplane_peer(void *dp, struct cgn_map_request *request);
 int dataplane_delete(void *dp, struct cgn_map_request *request);
 int dataplane_describe(void *dp, struct cgn_describe_request *request);
 int dataplane_pair(void *dp, struct cgn_pair_request *request);
+/* Gives a frame that was held back to the data plane, as if it came in by that interface: it goes on translated, or is dropped and
+ * counted. 0 or -errno. */
+int dataplane_release_held(struct dataplane *dp, const struct cgn_held *held);
+/* Says that held frames are kept until then, by the boot clock. */
+bool dataplane_set_holder(struct dataplane *dp, uint32_t alive_until_s);
+/* Did the first fragment of a packet come? */
+bool dataplane_knows_fragment(const struct dataplane *dp, const struct cgn_fragment_key *key);
 int dataplane_reap(struct dataplane *dp, const uint32_t *slots, uint32_t count, struct cgn_reap_request *ret_request);
 /* `request` with origins; ends those of at most CGN_BATCH_MAX slots. */
 int dataplane_clear(struct dataplane *dp, const uint32_t *slots, uint32_t count, struct cgn_clear_request *request);

@@ -11,16 +11,17 @@
 
 /* `stats` among them: counters begin at 0 when there are others, as after a reboot. */
 static const char *const made_anew[] = {
-	"addresses", "batch", "cache", "events", "filter_batch", "fragments", "identifications", "interfaces", "next_hops", "report_buckets", "report_scratch",
-	"set_scratch", "settings", "stats", "templates", "tx_ports",
+	"addresses", "batch", "cache", "events", "filter_batch", "fragments", "held", "hold_buckets", "holder", "identifications",
+	"interfaces", "next_hops", "report_buckets", "report_scratch", "set_scratch", "settings", "stats", "templates", "tx_ports",
 };
 
 /* Layout versions whose kept maps, and `meta`, mean to this one what they meant to theirs. What changed with:
  * 12: a subscriber's pairing is half as wide, the upper half, which was 0, counts its changes (little-endian); settings.
  * 13: `interfaces` says which build's program is attached; settings.
- * 14: `fragments`, `identifications`. */
+ * 14: `fragments`, `identifications`.
+ * 15: `fragments`, `held`, `holder`, `hold_buckets`. */
 static const uint32_t same_where_kept[] = {
-	13, 12,
+	14, 13, 12,
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	11,
 #endif

@@ -22,7 +22,7 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 	[DP_INTERFACES] = "interfaces", [DP_TX_PORTS] = "tx_ports", [DP_STATS] = "stats", [DP_EVENTS] = "events",
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
 	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs", [DP_FILTERS] = "filters", [DP_FILTER_BATCH] = "filter_batch",
-	[DP_ADDRESSES] = "addresses",
+	[DP_ADDRESSES] = "addresses", [DP_HELD] = "held", [DP_HOLDER] = "holder",
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
@@ -30,6 +30,7 @@ const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
 	[DP_CONTROL_RELEASE] = "control_release", [DP_CONTROL_LIST] = "control_list", [DP_CONTROL_CLOCK] = "control_clock",
 	[DP_CONTROL_DESCRIBE] = "control_describe", [DP_CONTROL_PAIR] = "control_pair", [DP_CONTROL_CLEAR] = "control_clear", [DP_CONTROL_MOVE] = "control_move",
 	[DP_CONTROL_OWN] = "control_own", [DP_CONTROL_DRAIN] = "control_drain",
+	[DP_RELEASE] = "cgn_release",
 };
 
 bool dataplane_fail(struct dataplane_error *error, int code, const char *format, ...)
@@ -144,6 +145,7 @@ void dataplane_remove_pins(const char *pin_dir)
 	unlink((dataplane_pin_path(pin_dir, "next_hops", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "set_scratch", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "report_scratch", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "hold_buckets", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "identifications", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "report_buckets", path, sizeof(path)), path));
 	for (i = 0; i < DP_PROGRAM_COUNT; i++)
