@@ -14,6 +14,8 @@ start_capture host host0 "udp src port 5351 and not dst port 5350"
 capture=$job
 in_ns host /usr/bin/python3 "$root/tests/netns/decoded.py" > "$scratch/expected" || fail "$(cat "$scratch/expected")"
 sed 's/^/   /' "$scratch/expected"
+expect_match "$(ctl -j show mappings --origin peer | grep :6007)" '"peers": *\[\{"remote_peer": *"203.0.113.9:443",.*"description": *"line"' \
+	"xcgnctl shows a PEER with its remote peer and what it is called"
 captured() { (($(tcpdump -n -r "$scratch/host0.pcap" 2> /dev/null | wc -l) >= $(wc -l < "$scratch/expected"))); }
 wait_for captured
 finish "$capture"

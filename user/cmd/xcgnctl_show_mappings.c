@@ -59,34 +59,23 @@ static json_t *json_tcp(const struct cgn_mapping *mapping)
 			 "remote_peers", remotes, "more", mapping->state.flags & CGN_MANY_PEERS ? 1 : 0);
 }
 
-static json_t *json_nonce(const struct table_mapping *record)
+static json_t *json_nonce(const struct cgn_explicit *part)
 {
 	char text[2 * CGN_NONCE_LEN + 1];
 	int i;
 
-	if (!record->has_explicit || record->mapping.state.flags & CGN_STATIC)
-		return json_null();
 	for (i = 0; i < CGN_NONCE_LEN; i++)
-		snprintf(text + 2 * i, 3, "%02x", record->explicit_entry.nonce[i]);
+		snprintf(text + 2 * i, 3, "%02x", part->nonce[i]);
 	return json_string(text);
 }
 
-static json_t *json_client(const struct table_mapping *record)
-{
-	if (!record->has_explicit || record->mapping.state.flags & CGN_STATIC)
-		return json_null();
-	return json_string(text_endpoint6(record->explicit_entry.client6, record->explicit_entry.client_port).text);
-}
-
 /* Clients choose it: what would move a terminal's cursor is shown as a question mark, JSON escapes it. */
-static json_t *json_description(const struct xcgnctl *ctl, const struct table_mapping *record)
+static json_t *json_description(const struct xcgnctl *ctl, const struct cgn_explicit_key *key)
 {
-	struct cgn_explicit_key key = { .internal = record->internal, .opcode = CGN_MAP };
 	struct cgn_description description;
 	size_t i;
 
-	if (!record->has_explicit || record->mapping.state.flags & CGN_STATIC ||
-	    !dataplane_find_description(ctl->dp, &key, &description) || description.length > CGN_DESCRIPTION_MAX)
+	if (!dataplane_find_description(ctl->dp, key, &description) || description.length > CGN_DESCRIPTION_MAX)
 		return json_null();
 	for (i = 0; !ctl->is_json && i < description.length; i++) {
 		if (description.text[i] < ' ' || description.text[i] == 0x7f)
@@ -97,14 +86,37 @@ static json_t *json_description(const struct xcgnctl *ctl, const struct table_ma
 	return json_stringn((const char *)description.text, description.length);
 }
 
+/* Its PEERs, each with a remote peer, a client and an end of its own. */
+static json_t *json_peers(const struct xcgnctl *ctl, const struct table_mapping *record, const struct moment *now)
+{
+	struct cgn_explicit_key key = { .internal = record->internal, .opcode = CGN_PEER };
+	json_t *peers = json_array(), *peer;
+	struct cgn_explicit part;
+
+	for (; key.ordinal < CGN_PEERS_MAX; key.ordinal++) {
+		if (!(record->mapping.peers >> key.ordinal & 1) || !dataplane_find_explicit(ctl->dp, &key, &part))
+			continue;
+		peer = json_pack("{s:s, s:I, s:s, s:o}", "remote_peer", text_endpoint6(part.remote6, part.remote_port).text,
+				 "remaining", (json_int_t)(part.expires_s > now->boot_s ? part.expires_s - now->boot_s : 0),
+				 "client", text_endpoint6(part.client6, part.client_port).text, "description", json_description(ctl, &key));
+		if (peer && ctl->listing.nonces)
+			json_object_set_new(peer, "nonce", json_nonce(&part));
+		json_array_append_new(peers, peer);
+	}
+	return peers;
+}
+
 static json_t *describe(const struct xcgnctl *ctl, const struct table_mapping *record, const struct moment *now)
 {
 	const struct cgn_mapping *mapping = &record->mapping;
+	struct cgn_explicit_key key = { .internal = record->internal, .opcode = CGN_MAP };
+	bool is_client = record->has_explicit && !(mapping->state.flags & CGN_STATIC);
+	const struct cgn_explicit *part = &record->explicit_entry;
 	struct cgn_subscriber_key subscriber;
 	json_t *object;
 
 	subscriber_of(&record->internal, &subscriber);
-	object = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o}",
+	object = json_pack("{s:o, s:s, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o}",
 			   "origin", json_origins(mapping->state.flags),
 			   "protocol", text_protocol_number(record->internal.protocol),
 			   "internal", text_internal(&record->internal).text,
@@ -114,10 +126,11 @@ static json_t *describe(const struct xcgnctl *ctl, const struct table_mapping *r
 			   "created", now->boot_unix + mapping->created_s,
 			   "idle", json_idle(mapping, now),
 			   "tcp", record->internal.protocol == IPPROTO_TCP ? json_tcp(mapping) : json_null(),
-			   "client", json_client(record),
-			   "description", json_description(ctl, record));
+			   "client", is_client ? json_string(text_endpoint6(part->client6, part->client_port).text) : json_null(),
+			   "description", is_client ? json_description(ctl, &key) : json_null(),
+			   "peers", json_peers(ctl, record, now));
 	if (object && ctl->listing.nonces)
-		json_object_set_new(object, "nonce", json_nonce(record));
+		json_object_set_new(object, "nonce", is_client ? json_nonce(part) : json_null());
 	return object;
 }
 
