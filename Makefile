@@ -13,7 +13,7 @@ say = @$(if $(V),:,printf '  %-5s %s\n' '$(1)' '$@')
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -fstack-protector-strong -D_GNU_SOURCE -DXCGN_VERSION='"$(VERSION)"' -MMD -MP
-LIBS = -Wl,--as-needed -lbpf -lxdp -lmnl -lev -lcyaml -lyaml -ljansson -llmdb -lsystemd -lelf -lz -lm
+LIBS = -Wl,--as-needed -lbpf -lxdp -lmnl -lev -lcyaml -lyaml -ljansson -llmdb -lsqlite3 -lsystemd -lelf -lz -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Ibpf \
 	-I/usr/include/$(shell $(CC) -print-multiarch) -D__$(shell uname -m)__
 

@@ -5,10 +5,23 @@
 #include "maps.bpf.h"
 #include "clock.bpf.h"
 
+static __always_inline struct cgn_event *event_reserve(__u32 type)
+{
+	struct cgn_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	__u64 *lost;
+
+	if (event)
+		return event;
+	lost = bpf_map_lookup_elem(&events_lost, &type);
+	if (lost)
+		__sync_fetch_and_add(lost, 1);
+	return NULL;
+}
+
 static __always_inline void event_block(__u32 type, const struct cgn_block *block, __u32 index, __u32 block_shift,
 					const struct cgn_pool *pool)
 {
-	struct cgn_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct cgn_event *event = event_reserve(type);
 
 	if (!event)
 		return;
@@ -25,7 +38,7 @@ static __always_inline void event_block(__u32 type, const struct cgn_block *bloc
 
 static __always_inline void event_refused(__u32 type, const struct cgn_subscriber_key *subscriber)
 {
-	struct cgn_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct cgn_event *event = event_reserve(type);
 
 	if (!event)
 		return;

@@ -140,6 +140,14 @@ struct {
 	__uint(max_entries, 1 << 22);
 } events SEC(".maps");
 
+/* Events for which the ring buffer had no room, by cgn_event_type. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGN_EVENT_TYPES);
+	__type(key, __u32);
+	__type(value, __u64);
+} events_lost SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 build=(clang llvm make gcc libc6-dev linux-libc-dev pkg-config bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev libmnl-dev
-	libev-dev libcyaml-dev libyaml-dev libjansson-dev libsystemd-dev liblmdb-dev)
+	libev-dev libcyaml-dev libyaml-dev libjansson-dev libsystemd-dev liblmdb-dev libsqlite3-dev)
 tests=(libcmocka-dev shellcheck man-db iproute2 ethtool nftables tcpdump tshark iperf3 iputils-ping netcat-openbsd natpmpc
 	python3 python3-scapy python3-libtorrent procps util-linux systemd)
 

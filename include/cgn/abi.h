@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 15	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 16	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -601,7 +601,7 @@ struct cgn_clock_request {
 
 /* ---- events: records of the ring buffer `events` ---- */
 
-enum cgn_event_type { CGN_EVENT_BLOCK_ALLOCATED, CGN_EVENT_BLOCK_RELEASED, CGN_EVENT_EXHAUSTED, CGN_EVENT_QUOTA };
+enum cgn_event_type { CGN_EVENT_BLOCK_ALLOCATED, CGN_EVENT_BLOCK_RELEASED, CGN_EVENT_EXHAUSTED, CGN_EVENT_QUOTA, CGN_EVENT_TYPES };
 
 struct cgn_event {
 	__u32 type;		/* cgn_event_type */

@@ -518,6 +518,30 @@ static void least_used_of_many(void **state)
 	stop();
 }
 
+/* Log records that find no room are counted. */
+static void lost_events(void **state)
+{
+	struct cgn_release_request release;
+	struct cgn_pair_request pair;
+	uint32_t i, room = (1u << 22) / (sizeof(struct cgn_event) + 8);
+
+	(void)state;
+	start("pools:\n  - {name: a, addresses: [192.0.2.0/32], block-size: 64}\nsubscribers: {prefixes: [198.51.100.0/24], blocks: 1}\n"
+	      "tables: {mappings: 4096, subscribers: 512}\n");
+	for (i = 0; i < room / 2 + 8; i++) {
+		pair = (struct cgn_pair_request){ .subscriber = plane_subscriber(HOST) };
+		assert_int_equal(dataplane_pair(plane.dp, &pair), 0);
+		assert_int_equal(pair.status, CGN_OK);
+		if (i == room / 2 - 8)
+			assert_int_equal(dataplane_events_lost(plane.dp), 0);
+		release = (struct cgn_release_request){ .subscriber = plane_subscriber(HOST) };
+		assert_int_equal(dataplane_release(plane.dp, &release), 0);
+		assert_int_equal(release.released, 1);
+	}
+	assert_in_range(dataplane_events_lost(plane.dp), 1, 32);
+	stop();
+}
+
 static void subscribers_retire(void **state)
 {
 	struct cgn_release_request release = { .subscriber = plane_subscriber(HOST) };
@@ -757,6 +781,7 @@ static int tests(void)
 		cmocka_unit_test(blocks_are_opened_for_others),
 		cmocka_unit_test(least_used_address),
 		cmocka_unit_test(least_used_of_many),
+		cmocka_unit_test(lost_events),
 		cmocka_unit_test(subscribers_retire),
 		cmocka_unit_test(listing_is_complete),
 		cmocka_unit_test(tcp_states),

@@ -176,6 +176,8 @@ static void test_default_subscribers_and_service(void **state)
 	assert_int_equal(config->pcp.rate_burst, 1000);
 	assert_int_equal(config->pcp.filters, 8);
 	assert_int_equal(config->pcp.third_party_count, 0);
+	assert_int_equal(config->log.audit_days, 30);
+	assert_string_equal(config->log.syslog, "none");
 	assert_string_equal(config->state_dir, "/var/lib/xcgn");
 	assert_string_equal(config->pin_dir, "/sys/fs/bpf/xcgn");
 	assert_string_equal(config->control, "/run/xcgn/control.sock");
@@ -223,6 +225,7 @@ static const char full[] =
 	"    - {from: 203.0.113.0/26, for: [10.1.0.0/16]}\n"
 	"  nat-pmp: true\n"
 	"  description: 200\n"
+	"log: {audit-days: 7, syslog: \"udp:192.0.2.9:514\"}\n"
 	"state-dir: /tmp/state\n"
 	"pin-dir: /sys/fs/bpf/other\n"
 	"control: /tmp/control\n";
@@ -339,6 +342,8 @@ static void test_full_service(void **state)
 	expect_prefix(&config->pcp.third_party[1].target, "\x0a\1\2\0", 119);
 	expect_prefix(&config->pcp.third_party[2].from, "\xcb\0\x71\0", 122);
 	expect_prefix(&config->pcp.third_party[2].target, "\x0a\1\0\0", 112);
+	assert_int_equal(config->log.audit_days, 7);
+	assert_string_equal(config->log.syslog, "udp:192.0.2.9:514");
 	assert_string_equal(config->state_dir, "/tmp/state");
 	assert_string_equal(config->pin_dir, "/sys/fs/bpf/other");
 	assert_string_equal(config->control, "/tmp/control");
@@ -414,6 +419,8 @@ static void test_bad_yaml(void **state)
 		{ "- a\n- b\n", 1, { "a list is given", "the keys interfaces, xdp-mode, pools" } },
 		{ "hello\n", 1, { "\"hello\" is given", "the keys interfaces" } },
 		{ INTERFACES "pools: &p\n  - {addresses: [192.0.2.0/28]}\n", 4, { "anchor &p" } },
+		{ MINIMAL "log: {syslog: \"udp:192.0.2.9\"}\n", 6, { "log.syslog", "/dev/log", "udp:192.0.2.1:514" } },
+		{ MINIMAL "log: {audit-days: 4000}\n", 6, { "log.audit-days", "0 to 3650" } },
 		{ MINIMAL "state-dir: *x\n", 6, { "alias *x" } },
 		{ MINIMAL "state-dir: !!binary L3Zhcg==\n", 6, { "tag tag:yaml.org,2002:binary", "leave it out" } },
 		{ MINIMAL "<<: {state-dir: /x}\n", 6, { "<<: unknown key" } },

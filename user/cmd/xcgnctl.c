@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "log.h"
 #include "xcgnctl.h"
 #include "xcgnctl_text.h"
@@ -27,6 +28,9 @@ static const struct command commands[] = {
 	{ "show stats", NULL, "packets and bytes of every verdict", NULL, NULL, true, xcgnctl_show_stats },
 	{ "show interfaces", NULL, "interfaces of the configuration, and whether the programs are on them",
 	  "Needs neither tables nor xcgnd.", NULL, false, xcgnctl_show_interfaces },
+	{ "who", "ADDRESS:PORT", "whose an external port is, or was at a time",
+	  "By the tables, and by the audit files for what they do not reach back to. TIME is in UTC: 2026-11-25T07:30:00Z, or Unix seconds. Needs no "
+	  "xcgnd.", who_options, false, xcgnctl_who },
 	{ "clear", NULL, "end mappings of one subscriber, or of all",
 	  "Static mappings stay. The Epoch is reset of those clients alone who lost explicit mappings, with --all that of everybody; they "
 	  "are told. Needs xcgnd.", clear_options, false, xcgnctl_clear },
@@ -61,6 +65,12 @@ const struct argp_option mapping_options[] = {
 	{ "limit", 'n', "N", 0, "stop after N mappings", 0 },
 	{ "stale", KEY_STALE, "SECONDS", OPTION_ARG_OPTIONAL, "only explicit ones that sent no packet for so long (default: 3600)", 0 },
 	{ "nonces", 'N', NULL, 0, "with their Mapping Nonces: who knows one can change or delete the mapping", 0 },
+	{}
+};
+
+const struct argp_option who_options[] = {
+	{ "at", 't', "TIME", 0, "who had it then (default: now)", 0 },
+	{ "protocol", 'p', "PROTOCOL", 0, "mappings of udp, tcp or icmp only; may be repeated", 0 },
 	{}
 };
 
@@ -110,6 +120,25 @@ static uint64_t read_number(const char *option, const char *text, struct argp_st
 	return limit;
 }
 
+/* "2026-11-25T07:30:00Z", the same with a space and without Z, or Unix seconds. */
+static int64_t read_time(const char *text, struct argp_state *state)
+{
+	static const char *const formats[] = { "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M" };
+	const char *end;
+	struct tm when;
+	size_t i;
+
+	for (i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+		when = (struct tm){};
+		end = strptime(text, formats[i], &when);
+		if (end && !*end)
+			return (int64_t)timegm(&when);
+	}
+	if (!*text || text[strspn(text, "0123456789")])
+		argp_error(state, "--at %s: not a time in UTC like 2026-11-25T07:30:00Z, nor Unix seconds", text);
+	return (int64_t)read_number("at", text, state);
+}
+
 static error_t parse_listing(int key, char *argument, struct argp_state *state)
 {
 	struct listing_options *listing = &((struct xcgnctl *)state->input)->listing;
@@ -131,6 +160,10 @@ static error_t parse_listing(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'n':
 		listing->limit = read_number("limit", argument, state);
+		return 0;
+	case 't':
+		listing->at_s = read_time(argument, state);
+		listing->has_at = true;
 		return 0;
 	case 'N':
 		listing->nonces = true;

@@ -19,6 +19,8 @@ struct listing_options {	/* of the `show` commands and of `clear` */
 	uint64_t stale_s;	/* 0: stale or not */
 	bool nonces;
 	bool is_all, is_sure;	/* clear */
+	bool has_at;
+	int64_t at_s;		/* who: Unix time */
 };
 
 struct xcgnctl {
@@ -43,7 +45,7 @@ struct command {
 	int (*run)(struct xcgnctl *ctl);	/* returns an exit code, having said what is wrong */
 };
 
-extern const struct argp_option mapping_options[], subscriber_options[], clear_options[];
+extern const struct argp_option mapping_options[], subscriber_options[], clear_options[], who_options[];
 
 /* Says the error on stderr and returns its exit code. */
 int xcgnctl_fail(const struct dataplane_error *error);
@@ -60,6 +62,7 @@ int xcgnctl_clear(struct xcgnctl *ctl);
 int xcgnctl_subscriber_moved(struct xcgnctl *ctl);
 int xcgnctl_pool_drain(struct xcgnctl *ctl);
 int xcgnctl_pool_undrain(struct xcgnctl *ctl);
+int xcgnctl_who(struct xcgnctl *ctl);
 int xcgnctl_attach(struct xcgnctl *ctl);
 int xcgnctl_upgrade(struct xcgnctl *ctl);
 int xcgnctl_detach(struct xcgnctl *ctl);

@@ -60,7 +60,7 @@ static json_t *list_attached(const struct config *config)
 /* What the daemon said, or the same members without it. */
 static void add_daemon(json_t *status, json_t *reply)
 {
-	static const char *const members[] = { "pid", "uptime", "pcp", "fragments", "store" };
+	static const char *const members[] = { "pid", "uptime", "pcp", "fragments", "store", "log" };
 	json_t *value;
 	size_t i;
 

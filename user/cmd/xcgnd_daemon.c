@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <systemd/sd-daemon.h>
 #include "announce.h"
+#include "audit_writer.h"
 #include "config.h"
 #include "control.h"
 #include "dataplane.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct expiry *expiry;
 	struct event_log *events;
 	struct hold *hold;
+	struct audit_writer *audit;
 	struct control *control;
 	struct ev_signal terminate, interrupt, hangup;
 	struct ev_io netlink;
@@ -120,6 +122,16 @@ static json_t *fragments_of(const struct hold *hold)
 			 "overdue", (json_int_t)stats.overdue, "displaced", (json_int_t)stats.displaced, "failures", (json_int_t)stats.failures);
 }
 
+static json_t *log_of(struct audit_writer *audit)
+{
+	struct audit_writer_stats stats = audit_writer_stats(audit);
+
+	return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}}", "failing", stats.is_failing, "written", (json_int_t)stats.written,
+			 "repaired", (json_int_t)stats.repaired, "gaps", (json_int_t)stats.gaps, "lost", (json_int_t)stats.lost,
+			 "failures", (json_int_t)stats.failures, "syslog", "sent", (json_int_t)stats.syslog_sent, "lost",
+			 (json_int_t)stats.syslog_lost);
+}
+
 static bool command_status(void *context, const json_t *request, json_t *reply, struct control_error *error)
 {
 	const struct daemon *daemon = context;
@@ -145,6 +157,7 @@ static bool command_status(void *context, const json_t *request, json_t *reply, 
 						       (json_int_t)expiry->subscribers_removed));
 	json_object_set_new(reply, "fragments", fragments_of(daemon->hold));
 	json_object_set_new(reply, "store", store_of(daemon->persistence));
+	json_object_set_new(reply, "log", log_of(daemon->audit));
 	return true;
 }
 
@@ -224,6 +237,7 @@ static bool reload(struct daemon *daemon, struct config *config)
 	}
 	pcp_server_set_policy(daemon->server, &policy);
 	pcp_service_set_config(daemon->service, config);
+	audit_writer_configure(daemon->audit, &config->log);
 	refresh_addresses(daemon, config);
 	return true;
 }
@@ -405,12 +419,17 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		log_error("out of memory");
 		return DAEMON_KERNEL;
 	}
-	daemon->events = event_log_new(daemon->loop, daemon->dp);
+	daemon->audit = audit_writer_new(daemon->dp, daemon->config->state_dir, &daemon->config->log);
+	if (!daemon->audit) {
+		log_error("out of memory");
+		return DAEMON_KERNEL;
+	}
+	daemon->events = event_log_new(daemon->loop, daemon->dp, daemon->audit);
+	if (!daemon->events)
+		log_warning("cannot read the ring buffer of events: port blocks are not logged");
 	daemon->hold = hold_new(daemon->loop, daemon->dp);
 	if (!daemon->hold)
 		log_warning("cannot hold fragments that come before their first one: they are dropped");
-	if (!daemon->events)
-		log_warning("cannot read the ring buffer of events: port blocks are not logged");
 	watch(daemon);	/* before the first look, so that no change is missed */
 	if (!pcp_service_refresh(daemon->service, text, sizeof(text))) {
 		log_error("%s", text);
@@ -482,6 +501,7 @@ void daemon_free(struct daemon *daemon)
 	control_free(daemon->control);
 	hold_free(daemon->hold);
 	event_log_free(daemon->events);
+	audit_writer_free(daemon->audit);
 	notices_free(daemon->notices);
 	announce_free(daemon->announce);
 	expiry_free(daemon->expiry);

@@ -36,7 +36,7 @@ static bool build(struct config_source *source, const struct config_file *file, 
 	return config_build_numbers(source, config) && config_build_interfaces(source, config) &&
 	       config_build_pools(source, file, config) && config_build_subscribers(source, file, config) &&
 	       config_build_statics(source, file, config) && config_build_pcp(source, file, config) &&
-	       config_build_third_party(source, file, config) && config_build_paths(source, config);
+	       config_build_third_party(source, file, config) && config_build_paths(source, config) && config_build_log(source, config);
 }
 
 static struct config *understand(struct config_source *source)
@@ -91,6 +91,7 @@ void config_free(struct config *config)
 	free(config->state_dir);
 	free(config->pin_dir);
 	free(config->control);
+	free(config->log.syslog);
 	free(config);
 }
 

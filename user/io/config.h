@@ -57,6 +57,11 @@ struct config_pcp {
 	int get_reveals_nonces;
 };
 
+struct config_log {
+	uint32_t audit_days;			/* audit files are kept for so long; 0: none are written */
+	char *syslog;				/* "none", or a target of syslog_socket.h */
+};
+
 struct config {
 	struct config_interface *interfaces;
 	unsigned interfaces_count;
@@ -77,6 +82,7 @@ struct config {
 	uint32_t mss_clamp;			/* most that a TCP SYN may say; 0: whatever it says */
 	uint32_t mappings_max, subscribers_max;
 	struct config_pcp pcp;
+	struct config_log log;
 	char *state_dir, *pin_dir, *control;
 };
 

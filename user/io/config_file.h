@@ -66,6 +66,7 @@ bool config_build_statics(struct config_source *source, const struct config_file
 bool config_build_pcp(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_third_party(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_paths(struct config_source *source, struct config *config);
+bool config_build_log(struct config_source *source, struct config *config);
 
 /* One prefix of unicast addresses without host bits. */
 bool config_build_prefix(struct config_source *source, struct config_place place, const char *text, struct config_prefix4 *ret_prefix);

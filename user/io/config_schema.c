@@ -172,6 +172,12 @@ static const cyaml_schema_field_t pcp_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t log_fields[] = {
+	NUMBER("audit-days", config.log.audit_days),
+	TEXT("syslog", config.log.syslog),
+	CYAML_FIELD_END
+};
+
 /* ---- the whole ---- */
 
 static const cyaml_schema_field_t top_fields[] = {
@@ -186,6 +192,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("tables", tables_fields),
 	CHOICE("filtering", filtering, filterings),
 	SECTION("pcp", pcp_fields),
+	SECTION("log", log_fields),
 	TEXT("state-dir", config.state_dir),
 	TEXT("pin-dir", config.pin_dir),
 	TEXT("control", config.control),

@@ -8,6 +8,7 @@
 #include "config_address.h"
 #include "config_file.h"
 #include "pcp_proto.h"
+#include "syslog_socket.h"
 
 #define DIRECTORY_MAX	200	/* leaves room for the names of pins and files */
 #define SOCKET_PATH_MAX	(sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
@@ -156,4 +157,15 @@ bool config_build_paths(struct config_source *source, struct config *config)
 	return build_path(source, "state-dir", &config->state_dir, "/var/lib/xcgn", DIRECTORY_MAX) &&
 	       build_path(source, "pin-dir", &config->pin_dir, "/sys/fs/bpf/xcgn", DIRECTORY_MAX) &&
 	       build_path(source, "control", &config->control, "/run/xcgn/control.sock", SOCKET_PATH_MAX);
+}
+
+bool config_build_log(struct config_source *source, struct config *config)
+{
+	if (!config->log.syslog)
+		config->log.syslog = strdup("none");
+	if (!config->log.syslog)
+		return config_fail_line(source, 0, "out of memory");
+	return syslog_target_is_valid(config->log.syslog) ||
+	       config_fail(source, config_at("log.syslog"), "\"" CONFIG_SHOWN "\"; right is none, the path of a socket like /dev/log, or udp:192.0.2.1:514",
+			   config->log.syslog);
 }

@@ -240,7 +240,7 @@ static bool check_pair(struct config_source *source, const yaml_node_pair_t *pai
 	return check_value(source, yaml_document_get_node(&source->document, pair->value), &field->value, place);
 }
 
-#define KEYS_MAX 16	/* keys of one mapping of the schema */
+#define KEYS_MAX 32	/* keys of one mapping of the schema */
 
 static bool check_mapping(struct config_source *source, const yaml_node_t *node, const cyaml_schema_value_t *schema,
 			  struct config_place place)

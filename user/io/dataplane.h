@@ -17,7 +17,7 @@ struct dataplane_error { int code; char text[512]; };
 enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAPPINGS, DP_CACHE, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
 	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS, DP_FILTERS, DP_FILTER_BATCH,
-	DP_ADDRESSES, DP_HELD, DP_HOLDER,
+	DP_ADDRESSES, DP_HELD, DP_HOLDER, DP_EVENTS_LOST,
 	DP_MAP_COUNT,
 };
 
@@ -89,6 +89,8 @@ int dataplane_walk_explicit(const struct dataplane *dp, uint64_t *cursor, struct
 /* A consistent copy of a live slot; false if it is not live. */
 bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_slot *ret_slot);
 /* Sums of all CPUs. */
+/* Events that the ring buffer had no room for, since the tables were made. */
+uint64_t dataplane_events_lost(const struct dataplane *dp);
 bool dataplane_read_stats(const struct dataplane *dp, struct cgn_count ret_counts[CGN_VERDICT_COUNT]);
 
 /* For the PCP server: see dataplane_ops.h. */

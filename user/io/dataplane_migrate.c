@@ -11,7 +11,7 @@
 
 /* `stats` among them: counters begin at 0 when there are others, as after a reboot. */
 static const char *const made_anew[] = {
-	"addresses", "batch", "cache", "events", "filter_batch", "fragments", "held", "hold_buckets", "holder", "identifications",
+	"addresses", "batch", "cache", "events", "events_lost", "filter_batch", "fragments", "held", "hold_buckets", "holder", "identifications",
 	"interfaces", "next_hops", "report_buckets", "report_scratch", "set_scratch", "settings", "stats", "templates", "tx_ports",
 };
 
@@ -19,9 +19,10 @@ static const char *const made_anew[] = {
  * 12: a subscriber's pairing is half as wide, the upper half, which was 0, counts its changes (little-endian); settings.
  * 13: `interfaces` says which build's program is attached; settings.
  * 14: `fragments`, `identifications`.
- * 15: `fragments`, `held`, `holder`, `hold_buckets`. */
+ * 15: `fragments`, `held`, `holder`, `hold_buckets`.
+ * 16: `events_lost`. */
 static const uint32_t same_where_kept[] = {
-	14, 13, 12,
+	15, 14, 13, 12,
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	11,
 #endif

@@ -129,3 +129,14 @@ const char *cgn_verdict_text(enum cgn_verdict verdict)
 {
 	return (unsigned)verdict < CGN_VERDICT_COUNT ? verdicts[verdict].text : "unknown";
 }
+
+uint64_t dataplane_events_lost(const struct dataplane *dp)
+{
+	uint64_t lost, all = 0;
+	uint32_t type;
+
+	for (type = 0; type < CGN_EVENT_TYPES; type++)
+		if (!bpf_map_lookup_elem(dp->map[DP_EVENTS_LOST], &type, &lost))
+			all += lost;
+	return all;
+}

@@ -4,12 +4,13 @@
 #ifndef CGN_EVENT_LOG_H
 #define CGN_EVENT_LOG_H
 
+struct audit_writer;
 struct dataplane;
 struct ev_loop;
 struct event_log;	/* opaque */
 
-/* `loop` and `dp` are borrowed. NULL: out of memory, or the ring buffer cannot be read. */
-struct event_log *event_log_new(struct ev_loop *loop, const struct dataplane *dp);
+/* All are borrowed. Every record goes to `writer` too. NULL: out of memory, or the ring buffer cannot be read. */
+struct event_log *event_log_new(struct ev_loop *loop, const struct dataplane *dp, struct audit_writer *writer);
 void event_log_free(struct event_log *log);	/* NULL is fine */
 
 #endif
