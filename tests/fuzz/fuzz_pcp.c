@@ -29,6 +29,7 @@ enum scene {		/* bits of the first byte */
 	SCENE_ANY_NONCE = 1 << 6,
 	SCENE_OTHER_SOURCE = 1 << 7,
 	SCENE_NATPMP = 1 << 15,			/* the highest bit of the length */
+	SCENE_AGENT = 1 << 14,			/* and the next: 198.51.100.2 may ask for its neighbours, and what is answered is stored */
 };
 
 static void scene_set(struct model *model, unsigned scene)
@@ -68,7 +69,7 @@ static bool has_option(const uint8_t *options, size_t len, uint8_t code)
 	return false;
 }
 
-static bool scene_checks_nonces;
+static bool scene_checks_nonces, scene_has_agent;
 
 static void check_error(const struct pcp_datagram *request, const uint8_t *reply, size_t len)
 {
@@ -183,6 +184,13 @@ static void check_filters(const struct model *model)
 	}
 }
 
+/* Another address that the agent may ask for. */
+static bool is_neighbour(struct pcp_option option, const struct pcp_datagram *request)
+{
+	return option.length == 16 && !memcmp(option.data, "\0\0\0\0\0\0\0\0\0\0\xff\xff\306\63\144", 15) &&
+	       memcmp(option.data, request->source6, 16);
+}
+
 static void check_success(const struct pcp_datagram *request, const uint8_t *reply, size_t len, uint32_t lifetime_s)
 {
 	static const uint8_t zeros[12];
@@ -208,7 +216,9 @@ static void check_success(const struct pcp_datagram *request, const uint8_t *rep
 		REQUIRE((option.code == PCP_OPTION_PREFER_FAILURE && !option.length) ||
 			(option.code == PCP_OPTION_FILTER && option.length == 20 && is_judged(option.data)) ||
 			(option.code == PCP_OPTION_PORT_SET && option.length == 5 && is_set(option.data, request)) ||
-			(option.code == PCP_OPTION_DESCRIPTION && option.length <= DESCRIPTION_MAX));
+			(option.code == PCP_OPTION_DESCRIPTION && option.length <= DESCRIPTION_MAX) ||
+			(scene_has_agent && option.code == PCP_OPTION_CHECKPOINT_REQUIRED && !option.length) ||
+			(scene_has_agent && option.code == PCP_OPTION_THIRD_PARTY && is_neighbour(option, request)));
 	REQUIRE(!more);
 }
 
@@ -218,16 +228,19 @@ static void check_get(const struct pcp_datagram *request, const uint8_t *reply, 
 {
 	static const uint8_t zeros[12];
 	struct pcp_option option;
-	bool is_end = false;
+	bool is_end = false, is_own = !scene_has_agent || !has_option(request->bytes + 64, request->len - 64, PCP_OPTION_THIRD_PARTY);
 	struct reader r;
 	int more;
 
 	REQUIRE(request->len >= 64 && len >= 64 && !memcmp(reply + 24, request->bytes + 24, 40));
 	reader_init(&r, reply + 64, len - 64);
 	while ((more = pcp_decode_option(&r, &option)) == 1) {
+		if (!is_own && option.code == PCP_OPTION_THIRD_PARTY && is_neighbour(option, request))
+			continue;
 		REQUIRE(is_found && !is_end && option.code == PCP_OPTION_NEXT && option.length >= 56);
 		REQUIRE(!is_checked || !memcmp(option.data, zeros, 12));
-		REQUIRE(!memcmp(option.data + 28, request->source6 + 12, 4) && !memcmp(option.data + 44, model_pool, 4));
+		REQUIRE(!is_own || !memcmp(option.data + 28, request->source6 + 12, 4));
+		REQUIRE(!memcmp(option.data + 44, model_pool, 4));
 		is_end = option.data[15];
 	}
 	REQUIRE(!more);
@@ -321,6 +334,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		.announce = true, .map = true, .peer = true, .get = true, .get_policy = { PCP_GET, PCP_OPTION_NEXT, PCP_NONEXIST_MAP, false },
 		.description_max = DESCRIPTION_MAX, .filters = 8,
 	};
+	static const struct pcp_third_party agent[] = {
+		{ { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 2 }, 128 },
+		  { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 0 }, 120 } },
+	};
 	struct pcp_server *server;
 	static struct model model;
 	size_t first, rest;
@@ -329,11 +346,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	if (size < 3)
 		return 0;
 	scene_checks_nonces = !(input[0] & SCENE_ANY_NONCE);
-	scene = input[0] | (input[1] & 0x80u) << 8;
+	scene = input[0] | (input[1] & 0xc0u) << 8;
+	scene_has_agent = scene & SCENE_AGENT;
 	scene_set(&model, scene);
 	policy.nat_pmp = scene & SCENE_NATPMP;
+	policy.third_party = agent;
+	policy.third_party_count = scene_has_agent;
+	policy.is_durable = scene_has_agent;
 	policy.nonce_policy = input[0] & SCENE_ANY_NONCE ? CGN_NONCE_OFF : CGN_NONCE_STRICT;
-	first = (size_t)((input[1] & 0x7f) << 8 | input[2]);
+	first = (size_t)((input[1] & 0x3f) << 8 | input[2]);
 	if (first > size - 3)
 		first = size - 3;
 	rest = size - 3 - first;
