@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* FILTER (RFC 6887 section 13.3): which remote peers may reach a MAP mapping. Only a mapping that has filters pays for the lookup:
- * its slot says so. */
+/* Which remote peers may reach a mapping. FILTER (RFC 6887 section 13.3): only a MAP mapping that has filters pays for the lookup, its
+ * slot says so. Address-dependent filtering: all that MAP and the operator did not make, if the configuration asks for it. */
 #ifndef CGN_FILTER_BPF_H
 #define CGN_FILTER_BPF_H
 #include "maps.bpf.h"
 #include "endpoint.h"
+#include "session.bpf.h"
 
 static __always_inline bool filter_matches(const struct cgn_filter *filter, __u32 remote_be, __u16 remote_port)
 {
@@ -18,8 +19,13 @@ static __always_inline bool filter_matches(const struct cgn_filter *filter, __u3
 	return !((load_u32(filter->remote6 + 12) ^ remote_be) & mask);
 }
 
+static __always_inline bool filter_is_to_be_asked(const struct cgn_settings *settings, __u32 flags)
+{
+	return flags & CGN_FILTERED || (settings->filtering && !(flags & (CGN_MAP | CGN_STATIC)));
+}
+
 /* CGN_NEXT, or CGN_DROP_FILTER. A flagged mapping without filters is being made: nobody is permitted yet. */
-__noinline int filter_verdict(struct cgn_internal *internal, __u32 remote_be, __u16 remote_port)
+__noinline int filter_list_verdict(struct cgn_internal *internal, __u32 remote_be, __u16 remote_port)
 {
 	const struct cgn_filters *list;
 	__u32 tag, version, count, i;
@@ -46,6 +52,37 @@ __noinline int filter_verdict(struct cgn_internal *internal, __u32 remote_be, __
 	if (tag != cgn_tag(internal) || cgn_read_once(list->tag) != tag || cgn_read_once(list->version) != version)
 		return CGN_DROP_RACE;
 	return verdict;
+}
+
+/* May a remote peer reach the mapping of a slot? CGN_NEXT or a drop. No function of its own: the deepest chain of calls ends here. */
+static __always_inline enum cgn_verdict filter_verdict(struct cgn_internal *internal, __u32 slot_index, __u32 remote_be, __u16 remote_port)
+{
+	const struct cgn_slot *slot = map_slot(slot_index);
+	union cgn_slot_word word;
+
+	if (!slot)
+		return CGN_DROP_NO_MAPPING;
+	word.word = cgn_read_once(slot->state.word);
+	if (word.flags & CGN_FILTERED)
+		return filter_list_verdict(internal, remote_be, remote_port);
+	if (word.flags & (CGN_MAP | CGN_STATIC) || session_verdict(slot_index, word.generation, remote_be) == CGN_NEXT)
+		return CGN_NEXT;
+	return word.flags & CGN_PEER ? session_peer_verdict(internal, remote_be) : CGN_DROP_UNASKED;
+}
+
+/* The same for who does not know the slot. */
+__noinline int filter_target_verdict(struct cgn_internal *internal, __u32 remote_be, __u16 remote_port)
+{
+	const struct cgn_mapping *mapping = internal ? map_mapping(internal) : NULL;
+	__u32 slot;
+
+	if (!mapping)
+		return CGN_DROP_NO_MAPPING;
+	slot = mapping->slot;
+	cgn_barrier();
+	if (cgn_read_once(mapping->tag) != cgn_tag(internal))
+		return CGN_DROP_NO_MAPPING;
+	return filter_verdict(internal, slot, remote_be, remote_port);
 }
 
 /* ---- requests ---- */

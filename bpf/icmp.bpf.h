@@ -20,15 +20,16 @@ icmp_inner_source(const struct cgn_settings *settings, const struct packet *pkt,
 		  struct cgn_external remote, struct cgn_internal *internal)
 {
 	bool is_filtered;
+	__u32 slot;
 	int address;
 
 	if (inner->ip->saddr != pkt->ip->daddr)
 		return CGN_DROP_ICMP_NO_MAPPING;
 	address = address_index(settings, bpf_ntohl(inner->ip->saddr));
-	if (address < 0 ||
-	    inbound_endpoint(CGN_SLOT(address, inner->protocol_index, inner->source_port), internal, &is_filtered) != CGN_NEXT)
+	slot = CGN_SLOT(address, inner->protocol_index, inner->source_port);
+	if (address < 0 || inbound_endpoint(settings, slot, internal, &is_filtered) != CGN_NEXT)
 		return CGN_DROP_ICMP_NO_MAPPING;
-	return is_filtered ? filter_verdict(internal, load_u32(remote.addr4), remote.port) : CGN_NEXT;
+	return is_filtered ? filter_verdict(internal, slot, load_u32(remote.addr4), remote.port) : CGN_NEXT;
 }
 
 /* From outside, about a packet that went out (RFC 5508 REQ-4). */

@@ -44,6 +44,15 @@ struct {
 	__type(value, struct cgn_cache_line);
 } cache SEC(".maps");
 
+/* Mmapable for its alignment, as `cache`. One line unless filtering is address-dependent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgn_session_line);
+} sessions SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);

@@ -88,6 +88,8 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_setti
 	}
 	if (tracked & TCP_SYNCS)
 		mapping_sync(&internal, now_s);
+	if (settings->filtering)
+		session_enter(&internal, pkt->ip->daddr);
 	if (pkt->is_tcp_change)		/* so that what comes next is looked at */
 		cache_forget(settings, &internal);
 	else
@@ -99,6 +101,8 @@ create:
 	status = outbound_create(&internal, external);
 	if (status != CGN_OK)
 		return status_verdict(status);
+	if (settings->filtering)
+		session_enter(&internal, pkt->ip->daddr);
 	if (pkt->protocol == IPPROTO_TCP) {	/* the SYN that opened it belongs to its first connection */
 		mapping = map_mapping(&internal);
 		if (mapping && mapping->tag == cgn_tag(&internal))
@@ -108,7 +112,8 @@ create:
 }
 
 /* The internal endpoint behind an external one, and whether filter_verdict() is to be asked. CGN_NEXT, or CGN_DROP_NO_MAPPING. */
-static __always_inline enum cgn_verdict inbound_endpoint(__u32 slot_index, struct cgn_internal *internal, bool *ret_is_filtered)
+static __always_inline enum cgn_verdict
+inbound_endpoint(const struct cgn_settings *settings, __u32 slot_index, struct cgn_internal *internal, bool *ret_is_filtered)
 {
 	struct cgn_slot *slot = map_slot(slot_index);
 	union cgn_slot_word before, after;
@@ -123,7 +128,7 @@ static __always_inline enum cgn_verdict inbound_endpoint(__u32 slot_index, struc
 	after.word = cgn_read_once(slot->state.word);
 	if (after.state != CGN_SLOT_LIVE || after.generation != before.generation)
 		return CGN_DROP_NO_MAPPING;
-	*ret_is_filtered = after.flags & CGN_FILTERED;
+	*ret_is_filtered = filter_is_to_be_asked(settings, after.flags);
 	return CGN_NEXT;
 }
 

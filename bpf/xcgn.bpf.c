@@ -66,7 +66,7 @@ static __always_inline bool source_is_martian(__u32 address)
 	return address >> 24 == 0 || address >> 24 == 127 || address >= 0xe0000000;
 }
 
-#define ADDRESS_FILTERED 0x7fffffff	/* no index: a hairpin to a mapping with filters. One variable more, and the stack is too small */
+#define ADDRESS_FILTERED 0x7fffffff	/* no index: a hairpin to a mapping that is filtered. One variable more, and the stack is too small */
 
 /* From inside: to the outside, or to an external address of ours and back to the inside with the external source (hairpin,
  * RFC 4787 REQ-9). Where it goes is known before anything is made or changed. */
@@ -111,7 +111,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	if (address >= 0) {
 		bool is_filtered;
 
-		verdict = inbound_endpoint(CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &target, &is_filtered);
+		verdict = inbound_endpoint(settings, CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &target, &is_filtered);
 		if (verdict != CGN_NEXT)
 			return verdict;
 		if (is_filtered)
@@ -129,7 +129,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 		return verdict;
 	verdict = outbound_endpoint(settings, &pkt, &external);
 	if (verdict == CGN_NEXT && address == ADDRESS_FILTERED)	/* the target's remote peer is the source's external endpoint */
-		verdict = filter_verdict(&target, load_u32(external.addr4), external.port);
+		verdict = filter_target_verdict(&target, load_u32(external.addr4), external.port);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.is_first_fragment) {
@@ -189,9 +189,9 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		return fragment_follow(ctx, CGN_EXTERNAL_SIDE);
 	if (pkt.kind == PACKET_ICMP_ERROR)
 		return icmp_error_inbound(ctx);
-	verdict = inbound_endpoint(CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &internal, &is_filtered);
+	verdict = inbound_endpoint(settings, CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &internal, &is_filtered);
 	if (verdict == CGN_NEXT && is_filtered)
-		verdict = filter_verdict(&internal, pkt.ip->saddr, pkt.source_port);
+		verdict = filter_verdict(&internal, CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), pkt.ip->saddr, pkt.source_port);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (pkt.ip->ttl <= 1)

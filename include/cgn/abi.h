@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 16	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 17	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -135,6 +135,28 @@ struct cgn_slot {
 	union cgn_slot_word state;
 };
 CGN_ASSERT_SIZE(struct cgn_slot, 32);
+
+/* Address-dependent filtering: a remote peer that an internal endpoint wrote to. One word, changed by compare-and-swap. */
+union cgn_session {
+	struct {
+		__u8 remote4[4] __attribute__((aligned(8)));
+		__u32 port:10;		/* in its block */
+		__u32 protocol:2;	/* cgn_protocol_index plus 1; 0: no session */
+		__u32 generation:8;	/* of its mapping, the lower bits */
+		__u32 seen:CGN_SESSION_CLOCK_BITS;	/* the last packet out, in units of CGN_SESSION_UNIT_S */
+	};
+	__u64 word;
+};
+
+/* Value of `sessions`: see bpf/session.bpf.h. */
+struct cgn_session_line {
+	union cgn_session session[CGN_SESSION_WAYS];
+};
+CGN_ASSERT_SIZE(struct cgn_session_line, 64);
+
+/* The lines of a block, by the external address and the first port of the block. */
+#define CGN_SESSION_LINES(ports)	((ports) * CGN_SESSIONS_PER_PORT / CGN_SESSION_WAYS)
+#define CGN_SESSION_LINE(address_index, first_port) CGN_SESSION_LINES((address_index) * CGN_PORTS_PER_ADDRESS + (first_port))
 
 /* ---- subscribers, blocks, pools ---- */
 
@@ -361,6 +383,8 @@ struct cgn_cache_line {
 };
 CGN_ASSERT_SIZE(struct cgn_cache_line, 64);
 
+enum cgn_filtering { CGN_ENDPOINT_INDEPENDENT, CGN_ADDRESS_DEPENDENT };	/* of implicit and PEER mappings */
+
 /* Value of `settings` [0]: what the daemon tells the programs; may change while packets flow. */
 struct cgn_settings {
 	__u32 udp_s, tcp_established_s, tcp_opening_s, tcp_closing_s, icmp_s;
@@ -373,6 +397,7 @@ struct cgn_settings {
 	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
 	__u32 routes;			/* another number whenever routes, neighbours or links may have changed */
 	__u32 report_source_ns, report_total_ns;	/* ICMP errors of our own: one each so many ns to one sender, and in all; 0: none */
+	__u32 filtering;		/* cgn_filtering */
 	__u32 mss_clamp;		/* most that a SYN may say; 0: whatever it says */
 	struct cgn_range range[CGN_RANGES_MAX];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
@@ -427,6 +452,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_NOT_OURS,		"drop-not-ours",	"inbound to an address that is neither ours nor local") \
 	X(CGN_DROP_NOT_OPENING,		"drop-not-opening",	"outbound without mapping that may not open one (TCP without SYN, echo reply)") \
 	X(CGN_DROP_FILTER,		"drop-filter",		"remote peer not permitted by the mapping's FILTER") \
+	X(CGN_DROP_UNASKED,		"drop-unasked",		"inbound from whom the host did not write to (address-dependent filtering)") \
 	X(CGN_DROP_QUOTA,		"drop-quota",		"subscriber at its quota") \
 	X(CGN_DROP_EXHAUSTED,		"drop-exhausted",	"no free external port or block") \
 	X(CGN_DROP_TABLE_FULL,		"drop-table-full",	"a map is full") \

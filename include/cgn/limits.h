@@ -33,6 +33,13 @@
 #define CGN_CACHE_WAYS		4
 #define CGN_CACHE_S_MAX		15
 
+/* Address-dependent filtering: sessions kept for each external port, shared among the ports of a block; those of one line; and their
+ * clock: it comes round after 4.5 hours, and a session that old and unused may count once more */
+#define CGN_SESSIONS_PER_PORT	4
+#define CGN_SESSION_WAYS	8
+#define CGN_SESSION_UNIT_S	4
+#define CGN_SESSION_CLOCK_BITS	12
+
 /* RFC 6888 REQ-8: a freed external port rests before it serves somebody else */
 #define CGN_REST_S		120	/* unless the configuration says another time */
 /* How long a follow-on fragment may come after its first one (RFC 4787 REQ-14; RFC 6146 section 3.4: at least 2 s) */

@@ -418,6 +418,7 @@ static void run_scene(enum scene scene)
 
 static void main_scene(void **state) { (void)state; run_scene(SCENE_MAIN); }
 static void small_scene(void **state) { (void)state; run_scene(SCENE_SMALL); }
+static void asked_scene(void **state) { (void)state; run_scene(SCENE_ASKED); }
 static void clamped_scene(void **state) { (void)state; run_scene(SCENE_CLAMPED); }
 static void tiny_scene(void **state) { (void)state; run_scene(SCENE_TINY); }
 
@@ -444,6 +445,7 @@ static int tests(void)
 		cmocka_unit_test(main_scene),
 		cmocka_unit_test(small_scene),
 		cmocka_unit_test(tiny_scene),
+		cmocka_unit_test(asked_scene),
 		cmocka_unit_test(clamped_scene),
 		cmocka_unit_test(udp_sum_of_zero),
 		cmocka_unit_test(every_length),

@@ -367,22 +367,22 @@ static double now_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void changed_frames(void **state)
+static void run(const char *config, double seconds)
 {
-	const char *seconds = getenv("PACKET_SECONDS"), *seed = getenv("PACKET_SEED");
-	double end = now_s() + (seconds ? atof(seconds) : 6);
+	const char *seed = getenv("PACKET_SEED");
+	double end;
 	struct cgn_count counts[CGN_VERDICT_COUNT];
 	struct invariants found;
 	uint64_t number = 0;
 	unsigned verdicts;
 
-	(void)state;
+	memset(actions, 0, sizeof(actions));
 	random_state = seed ? strtoull(seed, NULL, 0) : (uint64_t)(now_s() * 1e6) * 0x9e3779b97f4a7c15ull;
 	random_state |= 1;
 	printf("PACKET_SEED=0x%llx\n", (unsigned long long)random_state);
-	plane_start(&plane, scene_configs[SCENE_MAIN]);
+	plane_start(&plane, config);
 	fixtures_prepare(&plane, SCENE_MAIN);
-	for (; now_s() < end; number++) {
+	for (end = now_s() + seconds; now_s() < end; number++) {
 		if (number % SEASON == 0)
 			season();
 		one_frame(number);
@@ -401,6 +401,28 @@ static void changed_frames(void **state)
 	plane_stop(&plane);
 }
 
+static double seconds_of(double part)
+{
+	const char *seconds = getenv("PACKET_SECONDS");
+
+	return part * (seconds ? atof(seconds) : 6);
+}
+
+static void changed_frames(void **state)
+{
+	(void)state;
+	run(scene_configs[SCENE_MAIN], seconds_of(0.7));
+}
+
+static void address_dependent(void **state)
+{
+	char config[1024];
+
+	(void)state;
+	snprintf(config, sizeof(config), "%sfiltering: address-dependent\n", scene_configs[SCENE_MAIN]);
+	run(config, seconds_of(0.3));
+}
+
 static void scapy_agrees(void **state)
 {
 	char command[256];
@@ -417,6 +439,7 @@ static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test(changed_frames),
+		cmocka_unit_test(address_dependent),
 		cmocka_unit_test(scapy_agrees),
 	};
 	int failed;

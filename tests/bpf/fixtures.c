@@ -23,6 +23,11 @@ const char *const scene_configs[SCENES] = {
 		"pools:\n  - {addresses: [192.0.2.1/32]}\n"
 		"subscribers: {prefixes: [198.51.100.0/24]}\n"
 		"tables: {mappings: 1, subscribers: 64}\n",
+	[SCENE_ASKED] =		/* whom the host wrote to may write back */
+		"pools:\n  - {addresses: [192.0.2.1/32]}\n"
+		"subscribers: {prefixes: [198.51.100.0/24]}\n"
+		"filtering: address-dependent\n"
+		"tables: {mappings: 4096, subscribers: 64}\n",
 	[SCENE_CLAMPED] =
 		"pools:\n  - {addresses: [192.0.2.1/32, 192.0.2.2/32]}\n"
 		"subscribers: {prefixes: [198.51.100.0/24, 10.9.0.0/24]}\n"
@@ -113,6 +118,17 @@ static void fill_mappings(struct plane *plane)
 {
 	send_udp(plane, A, 1111, CGN_OUTBOUND);
 	send_udp(plane, B, 1111, CGN_OUTBOUND);
+}
+
+/* A's port 5000 is 20000, which a request chose and packets keep: it wrote to REMOTE. */
+static void write_to_remote(struct plane *plane)
+{
+	struct cgn_map_request request = { .internal = plane_internal(IPPROTO_UDP, A, 5000), .origin = CGN_MAP };
+
+	assert_int_equal(plane_map(plane, IPPROTO_UDP, A, 5000, EXT, 20000), CGN_OK);
+	send_udp(plane, A, 5000, CGN_OUTBOUND);
+	assert_int_equal(dataplane_delete(plane->dp, &request), 0);
+	assert_int_equal(request.status, CGN_OK);
 }
 
 static void mark_gone(struct plane *plane)
@@ -555,6 +571,12 @@ const struct fixture fixtures[] = {
 	{ "subscribers-full", SCENE_SMALL, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.5", 1111, REMOTE, 53), .payload = 18 } },
 	{ "mappings-full", SCENE_TINY, INSIDE, .verdict = CGN_DROP_TABLE_FULL, .in = { UDP("198.51.100.4", 1112, REMOTE, 53), .payload = 18 },
 	  .before = fill_mappings },
+
+	/* ---- address-dependent filtering ---- */
+	{ "unasked", SCENE_ASKED, OUTSIDE, .verdict = CGN_DROP_UNASKED, .in = { UDP("203.0.113.10", 53, EXT, 20000), .payload = 18 },
+	  .before = write_to_remote },
+	{ "asked", SCENE_ASKED, OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP(REMOTE, 54, EXT, 20000), .payload = 18 },
+	  .out = { BECOMES(REMOTE, 54, A, 5000) } },
 
 	/* ---- MSS: no more than 1300 ---- */
 	{ "mss-out", SCENE_CLAMPED, INSIDE, .verdict = CGN_OUTBOUND, .in = { TCP(FRAME_SYN, A, 5001, REMOTE, 80), OPTIONS(1, MSS(1460)) },

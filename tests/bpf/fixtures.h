@@ -5,7 +5,7 @@
 #include "frame.h"
 #include "plane.h"
 
-enum scene { SCENE_MAIN, SCENE_SMALL, SCENE_TINY, SCENE_CLAMPED, SCENES };
+enum scene { SCENE_MAIN, SCENE_SMALL, SCENE_TINY, SCENE_CLAMPED, SCENE_ASKED, SCENES };
 
 struct fixture {
 	const char *name;

@@ -137,6 +137,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->report_source, 10);
 	assert_int_equal(config->report_total, 1000);
 	assert_int_equal(config->mss_clamp, 0);
+	assert_false(config->address_dependent);
 	assert_int_equal(config->subscribers_max, 65536);
 	config_free(config);
 }
@@ -211,7 +212,7 @@ static const char full[] =
 	"icmp-errors: {sender: 3, total: 77}\n"
 	"mss-clamp: 1300\n"
 	"tables: {mappings: 5000, subscribers: 70}\n"
-	"filtering: endpoint-independent\n"
+	"filtering: address-dependent\n"
 	"pcp:\n"
 	"  listen: [198.51.100.1, 10.1.0.1]\n"
 	"  lifetime: {min: 130, max: 7200}\n"
@@ -319,6 +320,7 @@ static void test_full_service(void **state)
 	assert_int_equal(config->report_source, 3);
 	assert_int_equal(config->report_total, 77);
 	assert_int_equal(config->mss_clamp, 1300);
+	assert_true(config->address_dependent);
 	assert_int_equal(config->subscribers_max, 70);
 	assert_int_equal(config->pcp.listen4_count, 2);
 	assert_int_equal(config->pcp.listen4[0], IP(198, 51, 100, 1));
@@ -558,22 +560,12 @@ static void test_bad_shape(void **state)
 		{ MINIMAL "pcp: {opcodes: [map, quux]}\n", 6, { "pcp.opcodes[1]", "\"quux\"" } },
 		{ MINIMAL "pcp: {opcodes: [map, 2]}\n", 6, { "pcp.opcodes[1]", "\"2\"" } },
 		{ MINIMAL "pcp:\n  opcodes:\n    - map\n    - announce\n    - map\n", 10, { "pcp.opcodes[2]: map is given twice" } },
+		{ MINIMAL "filtering: port-dependent\n", 6, { "filtering", "endpoint-independent, address-dependent" } },
 		{ MINIMAL "pcp: {nonce: lax}\n", 6, { "pcp.nonce", "strict, same-source, off" } },
 		{ MINIMAL "pcp: {listen: []}\n", 6, { "pcp.listen: 0 entries" } },
 		{ MINIMAL "static: [{protocol: sctp, internal: \"10.0.0.1:1\", external: \"192.0.2.1:2048\"}]\n", 6,
 		  { "static[0].protocol", "udp, tcp" } },
 		{ MINIMAL "subscribers: {prefixes: []}\n", 6, { "subscribers.prefixes: 0 entries" } },
-	};
-
-	(void)state;
-	expect_bad(bad, COUNT(bad));
-}
-
-/* Features that this version lacks are refused, never ignored. */
-static void test_missing_features(void **state)
-{
-	static const struct bad bad[] = {
-		{ MINIMAL "filtering: address-dependent\n", 6, { "filtering", "not in this version", "endpoint-independent" } },
 	};
 
 	(void)state;
@@ -943,7 +935,6 @@ int main(void)
 		cmocka_unit_test(test_bad_paths),
 		cmocka_unit_test(test_small_error_buffer),
 		cmocka_unit_test(test_bad_shape),
-		cmocka_unit_test(test_missing_features),
 		cmocka_unit_test(test_bad_third_party),
 		cmocka_unit_test(test_bad_interfaces),
 		cmocka_unit_test(test_bad_pools),

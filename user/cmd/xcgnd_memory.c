@@ -27,6 +27,8 @@ struct memory_need memory_need(const struct config *config)
 	unsigned i, j;
 
 	need.ports = (uint64_t)config_address_count(config) * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS * sizeof(struct cgn_slot);
+	if (config->address_dependent)
+		need.ports += (uint64_t)CGN_SESSION_LINE(config_address_count(config), 0) * sizeof(struct cgn_session_line);
 	for (i = 0; i < config->pools_count; i++)
 		for (j = 0; j < config->pools[i].addresses_count; j++)
 			need.blocks += (1ull << (32 - config->pools[i].addresses[j].length)) *

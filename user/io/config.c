@@ -44,7 +44,7 @@ static struct config *understand(struct config_source *source)
 	struct config_file *file;
 	struct config *config;
 
-	if (!config_source_read(source) || !config_check_shape(source, &config_schema) || !config_check_features(source))
+	if (!config_source_read(source) || !config_check_shape(source, &config_schema))
 		return NULL;
 	file = config_tree_load(source, &config_schema);
 	if (!file)

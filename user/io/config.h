@@ -79,6 +79,7 @@ struct config {
 	uint32_t rest_s;	/* of a freed external port */
 	uint32_t tcp_opening_s, tcp_closing_s;	/* tcp_transitory_s where the file does not say */
 	uint32_t report_source, report_total;	/* ICMP errors of our own per second: to one sender, and in all; 0: none */
+	bool address_dependent;			/* filtering of what MAP and the operator did not make */
 	uint32_t mss_clamp;			/* most that a TCP SYN may say; 0: whatever it says */
 	uint32_t mappings_max, subscribers_max;
 	struct config_pcp pcp;

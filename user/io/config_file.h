@@ -49,13 +49,9 @@ struct config_file {
 	struct config_file_third_party *third_party;
 	unsigned third_party_count;
 	uint32_t opcodes;		/* config_opcode */
-	uint8_t filtering;
 };
 
 extern const cyaml_schema_value_t config_schema;
-
-/* Does it ask for a feature that this version does not have? */
-bool config_check_features(struct config_source *source);
 
 /* Each understands and checks one part of the file. On failure `config` is half filled, for config_free(). */
 bool config_build_numbers(struct config_source *source, struct config *config);

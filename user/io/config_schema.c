@@ -190,7 +190,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("icmp-errors", icmp_errors_fields),
 	NUMBER("mss-clamp", config.mss_clamp),
 	SECTION("tables", tables_fields),
-	CHOICE("filtering", filtering, filterings),
+	CHOICE("filtering", config.address_dependent, filterings),
 	SECTION("pcp", pcp_fields),
 	SECTION("log", log_fields),
 	TEXT("state-dir", config.state_dir),

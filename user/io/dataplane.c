@@ -187,6 +187,8 @@ static uint64_t config_hash(const struct config *config)
 		for (j = 0; j < pool->addresses_count; j++)
 			hash = hash_add(hash, (uint64_t)pool->addresses[j].network << 8 | pool->addresses[j].length);
 	}
+	if (config->address_dependent)
+		hash = hash_add(hash, CGN_ADDRESS_DEPENDENT);
 	hash = hash_add(hash, config->mappings_max);
 	return hash_add(hash, config->subscribers_max);
 }
@@ -244,6 +246,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
 	bpf_map__set_max_entries(skeleton->maps.ports, addresses * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS);
 	bpf_map__set_max_entries(skeleton->maps.blocks, block_count(config));
 	bpf_map__set_max_entries(skeleton->maps.pools, addresses);
+	bpf_map__set_max_entries(skeleton->maps.sessions, config->address_dependent ? CGN_SESSION_LINE(addresses, 0) : 1);
 }
 
 /* ---- memory shared with BPF ---- */
@@ -520,7 +523,7 @@ static bool check_meta(const struct dataplane *dp, const struct config *config, 
 				      dp->pin_dir, meta->layout, CGN_LAYOUT_VERSION);
 	if (meta->config_hash != config_hash(config))
 		return dataplane_fail(error, DATAPLANE_STATE,
-				      "%s: pinned maps were built for other pools or tables than the configuration has; restore those, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+				      "%s: pinned maps were built for other pools, tables or filtering than the configuration has; restore those, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
 				      dp->pin_dir);
 	return true;
 }
@@ -664,6 +667,8 @@ static uint32_t cache_seconds(const struct config *config)
 {
 	uint32_t shortest = config->udp_s;
 
+	if (config->address_dependent)
+		return 0;	/* every packet says whom its host writes to */
 	if (config->tcp_opening_s < shortest)
 		shortest = config->tcp_opening_s;
 	if (config->tcp_closing_s < shortest)
@@ -687,7 +692,7 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	struct cgn_settings settings = { .udp_s = config->udp_s, .tcp_established_s = config->tcp_established_s,
 		.tcp_opening_s = config->tcp_opening_s, .tcp_closing_s = config->tcp_closing_s, .icmp_s = config->icmp_s, .rest_s = config->rest_s,
 		.report_source_ns = interval_ns(config->report_source), .report_total_ns = interval_ns(config->report_total),
-		.mss_clamp = config->mss_clamp,
+		.mss_clamp = config->mss_clamp, .filtering = config->address_dependent ? CGN_ADDRESS_DEPENDENT : CGN_ENDPOINT_INDEPENDENT,
 		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
 	struct cgn_settings before;
 	uint32_t zero = 0, i;

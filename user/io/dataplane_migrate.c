@@ -12,7 +12,7 @@
 /* `stats` among them: counters begin at 0 when there are others, as after a reboot. */
 static const char *const made_anew[] = {
 	"addresses", "batch", "cache", "events", "events_lost", "filter_batch", "fragments", "held", "hold_buckets", "holder", "identifications",
-	"interfaces", "next_hops", "report_buckets", "report_scratch", "set_scratch", "settings", "stats", "templates", "tx_ports",
+	"interfaces", "next_hops", "report_buckets", "report_scratch", "sessions", "set_scratch", "settings", "stats", "templates", "tx_ports",
 };
 
 /* Layout versions whose kept maps, and `meta`, mean to this one what they meant to theirs. What changed with:
@@ -20,9 +20,10 @@ static const char *const made_anew[] = {
  * 13: `interfaces` says which build's program is attached; settings.
  * 14: `fragments`, `identifications`.
  * 15: `fragments`, `held`, `holder`, `hold_buckets`.
- * 16: `events_lost`. */
+ * 16: `events_lost`.
+ * 17: `sessions`; settings. */
 static const uint32_t same_where_kept[] = {
-	15, 14, 13, 12,
+	16, 15, 14, 13, 12,
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	11,
 #endif
