@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Frames forwarded per second by xcgn, by nftables with conntrack, and by an XDP program that only rewrites MAC addresses:
- * 1, 10,000 and 1,000,000 established flows, both directions. Windows of the three are interleaved. */
+ * 1, 10,000 and 1,000,000 established flows that are equally busy, and 1,000,000 by Zipf's law; both directions. Windows of the
+ * three are interleaved. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,23 +18,40 @@ struct options {
 	uint32_t remotes;
 };
 
-static const uint32_t flow_counts[] = { 1, 10000, 1000000 };
+static const struct load {
+	const char *measure;
+	enum traffic_order order;
+	uint32_t flows;
+} loads[] = {
+	{ "forward", TRAFFIC_RANDOM, 1 },
+	{ "forward", TRAFFIC_RANDOM, 10000 },
+	{ "forward", TRAFFIC_RANDOM, 1000000 },
+	{ "zipf", TRAFFIC_ZIPF, 1000000 },
+};
 static const char *const direction_names[] = { [TRAFFIC_OUTBOUND] = "outbound", [TRAFFIC_INBOUND] = "inbound" };
 
+struct prepared {
+	uint32_t held[RIG_PATHS];	/* flows */
+	uint32_t targets[RIG_PATHS];
+};
+
 /* Every flow once in checked frames, so that what is measured afterwards is established and right. */
-static bool prepare(struct rig *rig, uint32_t flows, uint32_t ret_held[RIG_PATHS])
+static bool prepare(struct rig *rig, const struct load *load, struct prepared *ret_prepared)
 {
+	uint32_t *held = ret_prepared->held, flows = load->flows;
 	int path;
 
 	for (path = 0; path < RIG_PATHS; path++) {
-		if (!rig_establish(rig, (enum rig_path)path, flows, &ret_held[path]))
+		if (!rig_establish(rig, (enum rig_path)path, flows, &held[path]))
 			return false;
-		if (ret_held[path] < flows)
-			fprintf(stderr, "bench: %s holds %u of %u flows\n", rig_path_name((enum rig_path)path), ret_held[path], flows);
+		if (held[path] < flows)
+			fprintf(stderr, "bench: %s holds %u of %u flows\n", rig_path_name((enum rig_path)path), held[path], flows);
 	}
-	/* the limit translates nothing: it gets what xcgn gets */
-	return rig_aim(rig, RIG_LIMIT, RIG_XCGN, flows) && rig_aim(rig, RIG_XCGN, RIG_XCGN, flows) &&
-	       rig_aim(rig, RIG_NFTABLES, RIG_NFTABLES, flows);
+	for (path = 0; path < RIG_PATHS; path++)	/* the limit translates nothing: it gets what xcgn gets */
+		if (!rig_aim(rig, (enum rig_path)path, path == RIG_LIMIT ? RIG_XCGN : (enum rig_path)path, load->order, flows,
+			     &ret_prepared->targets[path]))
+			return false;
+	return true;
 }
 
 /* A window's worth of frames for each path, from a first burst that also warms the caches. */
@@ -48,8 +66,8 @@ static bool calibrate(struct rig *rig, struct rig_burst *burst, uint32_t *ret_co
 	return true;
 }
 
-static bool measure_cell(struct rig *rig, const struct options *options, enum traffic_direction direction, uint32_t flows,
-			 const uint32_t held[RIG_PATHS])
+static bool measure_cell(struct rig *rig, const struct options *options, enum traffic_direction direction,
+			 const struct load *load, const struct prepared *prepared)
 {
 	struct result results[RIG_PATHS] = {};
 	uint32_t counts[RIG_PATHS];
@@ -58,8 +76,8 @@ static bool measure_cell(struct rig *rig, const struct options *options, enum tr
 
 	for (round = -1; round < rounds; round++)
 		for (path = 0; path < RIG_PATHS; path++) {
-			struct rig_burst burst = { .path = (enum rig_path)path, .direction = direction, .order = TRAFFIC_RANDOM,
-				.flows = direction == TRAFFIC_INBOUND ? held[path == RIG_LIMIT ? RIG_XCGN : path] : flows };
+			struct rig_burst burst = { .path = (enum rig_path)path, .direction = direction, .order = load->order,
+				.flows = direction == TRAFFIC_INBOUND ? prepared->targets[path] : load->flows };
 
 			if (round < 0 && !calibrate(rig, &burst, &counts[path]))
 				return false;
@@ -71,11 +89,11 @@ static bool measure_cell(struct rig *rig, const struct options *options, enum tr
 			result_add(&results[path], outcome.sent, outcome.received, outcome.seconds);
 		}
 	for (path = 0; path < RIG_PATHS; path++) {
-		results[path].measure = "forward";
+		results[path].measure = load->measure;
 		results[path].direction = direction_names[direction];
 		results[path].path = rig_path_name((enum rig_path)path);
-		results[path].flows = flows;
-		results[path].held = held[path];
+		results[path].flows = load->flows;
+		results[path].held = prepared->held[path];
 		if (!result_write(&results[path], options->output))
 			return false;
 	}
@@ -84,12 +102,12 @@ static bool measure_cell(struct rig *rig, const struct options *options, enum tr
 
 static bool run(struct rig *rig, const struct options *options)
 {
-	uint32_t held[RIG_PATHS];
+	struct prepared prepared;
 	size_t i;
 
-	for (i = 0; i < sizeof(flow_counts) / sizeof(*flow_counts); i++)
-		if (!prepare(rig, flow_counts[i], held) || !measure_cell(rig, options, TRAFFIC_OUTBOUND, flow_counts[i], held) ||
-		    !measure_cell(rig, options, TRAFFIC_INBOUND, flow_counts[i], held))
+	for (i = 0; i < sizeof(loads) / sizeof(*loads); i++)
+		if (!prepare(rig, &loads[i], &prepared) || !measure_cell(rig, options, TRAFFIC_OUTBOUND, &loads[i], &prepared) ||
+		    !measure_cell(rig, options, TRAFFIC_INBOUND, &loads[i], &prepared))
 			return false;
 	return true;
 }

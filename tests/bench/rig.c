@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
+#include <math.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ struct interface {
 
 struct rig {
 	struct traffic_bpf *programs;
-	struct traffic_endpoint *learned, *targets;	/* shared with the programs; RIG_PATHS parts of TRAFFIC_FLOWS_MAX */
+	struct traffic_endpoint *learned, *targets;	/* shared with the programs, a part for each path */
 	int namespace[SIDES];
 	struct interface end[RIG_PATHS][SIDES];		/* in the client's and the server's namespace */
 	struct interface nat[RIG_PATHS][SIDES];		/* the other ends, in each NAT's namespace */
@@ -154,10 +155,14 @@ static bool prepare_nat(struct rig *rig, const char *prefix, enum rig_path path)
 
 /* ---- opening ---- */
 
+static size_t shared_bytes(const struct bpf_map *map)
+{
+	return (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+}
+
 static void *share(const struct bpf_map *map)
 {
-	size_t bytes = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *memory = mmap(NULL, shared_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -195,15 +200,14 @@ struct rig *rig_open(const char *prefix, int cpu, uint32_t remotes)
 
 void rig_close(struct rig *rig)
 {
-	const size_t bytes = sizeof(struct traffic_endpoint) * RIG_PATHS * TRAFFIC_FLOWS_MAX;
 	int i;
 
 	if (!rig)
 		return;
 	if (rig->learned)
-		munmap(rig->learned, bytes);
+		munmap(rig->learned, shared_bytes(rig->programs->maps.learned));
 	if (rig->targets)
-		munmap(rig->targets, bytes);
+		munmap(rig->targets, shared_bytes(rig->programs->maps.targets));
 	traffic_bpf__destroy(rig->programs);
 	for (i = 0; i < SIDES; i++)
 		if (rig->namespace[i] >= 0)
@@ -246,6 +250,11 @@ static uint32_t log2_of(uint32_t value)
 	return value ? 31 - (uint32_t)__builtin_clz(value) : 0;
 }
 
+static uint32_t zipf_span(uint32_t flows)
+{
+	return flows > 1 ? (uint32_t)(log2(flows) * (1u << TRAFFIC_ZIPF_BITS)) : 0;
+}
+
 static void set_plan(struct rig *rig, const struct rig_burst *burst)
 {
 	enum rig_side from = burst->direction == TRAFFIC_OUTBOUND ? CLIENT : SERVER;
@@ -258,7 +267,8 @@ static void set_plan(struct rig *rig, const struct rig_burst *burst)
 	plan->flows = burst->flows;
 	plan->mixed_bits = log2_of(burst->flows >> TRAFFIC_HOST_BITS);
 	plan->remotes = rig->remotes;
-	plan->targets_base = (uint32_t)burst->path * TRAFFIC_FLOWS_MAX;
+	plan->targets_base = (uint32_t)burst->path * TRAFFIC_TARGETS_MAX;
+	plan->zipf_span = zipf_span(burst->flows);
 	plan->position = burst->first < burst->flows ? burst->first : 0;
 	plan->random = random_next(rig);
 	memcpy(plan->mac, rig->nat[burst->path][from].mac, MAC_LEN);
@@ -364,31 +374,54 @@ bool rig_establish(struct rig *rig, enum rig_path path, uint32_t flows, uint32_t
 	return endpoints_are_unique(rig, path, flows);
 }
 
-bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, uint32_t flows)
+/* Frames leave in this order: each flow once, shuffled. Returns their number. */
+static uint32_t fill_evenly(struct rig *rig, const struct traffic_endpoint *learned, struct traffic_endpoint *targets, uint32_t flows)
 {
-	const struct traffic_endpoint *learned = rig->learned + (size_t)learned_by * TRAFFIC_FLOWS_MAX;
-	struct traffic_endpoint *targets = rig->targets + (size_t)path * TRAFFIC_FLOWS_MAX, other;
-	struct rig_burst burst = { .path = path, .direction = TRAFFIC_INBOUND, .is_checked = true };
-	struct rig_outcome outcome;
+	struct traffic_endpoint other;
 	uint32_t i, j, count = 0;
 
 	for (i = 0; i < flows; i++)
 		if (learned[i].is_known)
 			targets[count++] = learned[i];
-	if (!count)
-		return bench_fail("%s: no flow to answer", path_names[path]);
-	for (i = count - 1; i; i--) {
-		j = (uint32_t)(((random_next(rig) >> 32) * (i + 1)) >> 32);
-		other = targets[i];
-		targets[i] = targets[j];
+	for (i = count; i > 1; i--) {
+		j = (uint32_t)(((random_next(rig) >> 32) * i) >> 32);
+		other = targets[i - 1];
+		targets[i - 1] = targets[j];
 		targets[j] = other;
 	}
-	burst.flows = count;
-	burst.count = count < FRAMES_AT_ONCE ? FRAMES_AT_ONCE : count;
+	return count;
+}
+
+static uint32_t fill_by_zipf(struct rig *rig, const struct traffic_endpoint *learned, struct traffic_endpoint *targets, uint32_t flows)
+{
+	uint32_t span = zipf_span(flows), i, count = 0;
+
+	for (i = 0; i < TRAFFIC_TARGETS_MAX; i++) {
+		uint32_t flow = traffic_zipf((uint32_t)(random_next(rig) >> 32), span, flows);
+
+		if (learned[flow].is_known)
+			targets[count++] = learned[flow];
+	}
+	return count;
+}
+
+bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, enum traffic_order order, uint32_t flows,
+	     uint32_t *ret_targets)
+{
+	const struct traffic_endpoint *learned = rig->learned + (size_t)learned_by * TRAFFIC_FLOWS_MAX;
+	struct traffic_endpoint *targets = rig->targets + (size_t)path * TRAFFIC_TARGETS_MAX;
+	uint32_t count = (order == TRAFFIC_ZIPF ? fill_by_zipf : fill_evenly)(rig, learned, targets, flows);
+	struct rig_burst burst = { .path = path, .direction = TRAFFIC_INBOUND, .is_checked = true, .flows = count,
+		.count = count < FRAMES_AT_ONCE ? FRAMES_AT_ONCE : count };
+	struct rig_outcome outcome;
+
+	if (!count)
+		return bench_fail("%s: no flow to answer", path_names[path]);
 	if (!rig_send(rig, &burst, &outcome) || outcome.bad)
 		return false;
 	if (outcome.received < outcome.sent - outcome.sent / 100)
 		return bench_fail("%s: %llu of %llu inbound frames came out", path_names[path], (unsigned long long)outcome.received,
 				  (unsigned long long)outcome.sent);
+	*ret_targets = count;
 	return true;
 }

@@ -50,8 +50,10 @@ bool rig_send(struct rig *rig, const struct rig_burst *burst, struct rig_outcome
  * many flows the NAT holds. False: a frame came out wrong, or two flows share an external endpoint. */
 bool rig_establish(struct rig *rig, enum rig_path path, uint32_t flows, uint32_t *ret_held);
 
-/* Lets inbound bursts of a path draw from the endpoints that `learned_by` has given to the flows 0 .. flows-1, shuffled;
- * then checks that every one of them leads to its flow. */
-bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, uint32_t flows);
+/* Lets inbound bursts of a path go to the endpoints that `learned_by` has given to the flows 0 .. flows-1: each once and
+ * shuffled, or drawn by Zipf's law. Then checks that every one of them leads to its flow. *ret_targets: what such a burst has
+ * to say for `flows`. */
+bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, enum traffic_order order, uint32_t flows,
+	     uint32_t *ret_targets);
 
 #endif

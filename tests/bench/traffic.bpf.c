@@ -30,7 +30,15 @@ struct {
 	__uint(max_entries, TRAFFIC_PATHS * TRAFFIC_FLOWS_MAX);
 	__type(key, __u32);
 	__type(value, struct traffic_endpoint);
-} learned SEC(".maps"), targets SEC(".maps");
+} learned SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TRAFFIC_PATHS * TRAFFIC_TARGETS_MAX);
+	__type(key, __u32);
+	__type(value, struct traffic_endpoint);
+} targets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
@@ -96,12 +104,14 @@ static __always_inline __u32 next_flow(void)
 {
 	__u64 random, position;
 
-	if (plan.order == TRAFFIC_RANDOM) {
+	if (plan.order == TRAFFIC_RANDOM || plan.order == TRAFFIC_ZIPF) {
 		random = plan.random;	/* xorshift: costs 1 ns, bpf_get_prandom_u32() 14 */
 		random ^= random << 13;
 		random ^= random >> 7;
 		random ^= random << 17;
 		plan.random = random;
+		if (plan.order == TRAFFIC_ZIPF)
+			return traffic_zipf((__u32)(random >> 32), plan.zipf_span, plan.flows);
 		return (__u32)(((random >> 32) * plan.flows) >> 32);
 	}
 	position = plan.position;

@@ -13,12 +13,13 @@
 #define TRAFFIC_REMOTE_PORT	9000
 
 #define TRAFFIC_INTERNAL_NET	0x64400000u	/* 100.64.0.0/10: subscribers, from .0.2 on */
-#define TRAFFIC_EXTERNAL_NET	0xc0000200u	/* 192.0.2.0/26: the pool */
-#define TRAFFIC_EXTERNAL_MASK	0xffffffc0u
+#define TRAFFIC_EXTERNAL_NET	0xc0000200u	/* 192.0.2.0/24: pools are in it */
+#define TRAFFIC_EXTERNAL_MASK	0xffffff00u
 #define TRAFFIC_REMOTE_NET	0xc6120000u	/* 198.18.0.0/16: remote peers, from .0.1 on */
 
 #define TRAFFIC_PATHS		3		/* things under test, side by side */
 #define TRAFFIC_FLOWS_MAX	(1u << 20)	/* flows of one path whose external endpoints are remembered */
+#define TRAFFIC_TARGETS_MAX	(1u << 22)	/* inbound frames of one path until they are the same again */
 
 /* 256 flows a subscriber. Their ports lie all over the range, as those of real clients do, for the NATs that keep them. */
 #define TRAFFIC_HOST_BITS	8
@@ -42,12 +43,28 @@ static inline __u32 traffic_remote_address(__u32 flow, __u32 remotes)
 	return TRAFFIC_REMOTE_NET + 1 + ((flow * 0x9e3779b1u >> 16) & remotes);
 }
 
+/* A flow by Zipf's law with exponent 1: the logarithm of its rank is uniform. `span` is log2(flows) with 26 bits of fraction.
+ * 2^x within an octave is a parabola, right to 0.3 %. Neighbours in rank are far from each other in number, so that the
+ * busiest flows are not one subscriber's. */
+#define TRAFFIC_ZIPF_BITS	26
+
+static inline __u32 traffic_zipf(__u32 random, __u32 span, __u32 flows)
+{
+	__u32 logarithm = (__u32)((__u64)random * span >> 32);
+	__u64 fraction = logarithm & ((1u << TRAFFIC_ZIPF_BITS) - 1);
+	__u64 mantissa = (1u << TRAFFIC_ZIPF_BITS) + (fraction * (44056812 + (23052052 * fraction >> TRAFFIC_ZIPF_BITS)) >> TRAFFIC_ZIPF_BITS);
+	__u64 rank = mantissa << (logarithm >> TRAFFIC_ZIPF_BITS) >> TRAFFIC_ZIPF_BITS;
+
+	return flows ? (__u32)(rank * 7368787 % flows) : 0;	/* a prime: every flow has one rank */
+}
+
 enum traffic_direction { TRAFFIC_OUTBOUND, TRAFFIC_INBOUND };
 
 enum traffic_order {
 	TRAFFIC_IN_TURN,	/* 0, 1, 2, ...: subscriber after subscriber */
 	TRAFFIC_MIXED,		/* each once, every packet from another subscriber than the one before */
 	TRAFFIC_RANDOM,		/* any, at random */
+	TRAFFIC_ZIPF,		/* few of them most of the time: traffic_zipf() */
 };
 
 /* What the generator sends. */
@@ -59,7 +76,7 @@ struct traffic_plan {
 	__u32 mixed_bits;	/* log2 of the subscribers that TRAFFIC_MIXED goes round */
 	__u32 remotes;
 	__u32 targets_base;	/* inbound: where this path's targets begin */
-	__u32 reserved;
+	__u32 zipf_span;	/* log2(flows) with TRAFFIC_ZIPF_BITS bits of fraction */
 	__u64 position;		/* next flow, or next target */
 	__u64 random;		/* never 0 */
 	__u16 mac[6];		/* Ethernet header: destination, source */
