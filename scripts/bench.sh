@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # make bench: what xcgn costs and carries, beside the rig's limit and nftables. See tests/bench/rig.h for the topology.
-#   BENCH_ONLY=forward|newflows|map|get   one part only           BENCH_SECONDS=4   of every variant in every cell
+#   BENCH_ONLY=forward|newflows|scale|tcp|map|get   one part only   BENCH_SECONDS=4   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
 #   BENCH_PRESENT="100000"            explicit mappings that are there before, one run for each number
+#   BENCH_MAPPINGS=10000000           implicit mappings of the scale part, which takes some 800 bytes for each
 #   BENCH_GET_PRESENT="1000 100000 1000000"   mappings of others while GET is measured, ascending
 #   BENCH_ROUNDS=10                   windows of every PCP measure   BENCH_UNDER_WAY=1024   requests not yet answered
 #   BENCH_STATE="$B/bench /dev/shm"   where xcgnd keeps its stable storage, one run for each folder
@@ -18,6 +19,7 @@ new_flows=${BENCH_FLOWS:-2097152}
 rounds=${BENCH_ROUNDS:-10}
 under_way=${BENCH_UNDER_WAY:-1024}
 read -ra present <<<"${BENCH_PRESENT:-100000}"
+scale=${BENCH_MAPPINGS:-10000000}
 get_present=${BENCH_GET_PRESENT:-1000 100000 1000000}
 read -ra state <<<"${BENCH_STATE:-$B/bench /dev/shm}"
 rig=xb$$
@@ -27,6 +29,7 @@ others=0-$((cpu - 1))
 work=$(mktemp -d)
 state_dir=$work/state	# below it, a folder for every daemon
 declare -A daemons=()	# pids by namespace
+helpers=()	# pids
 conntrack_before=
 
 die() { echo "bench: $*" >&2; exit 1; }
@@ -87,12 +90,42 @@ map_rig_up() {
 	done
 }
 
+# One host on either side of each NAT. What veth could take over from the NATs is off: segments are made and summed by the sender.
+# A host takes redirected frames only with GRO.
+tcp_rig_up() {
+	local nat
+	for nat in xcgn nft; do
+		namespace $nat
+		namespace in-$nat
+		namespace out-$nat
+		link in-$nat h0 $nat in0 10.1.0.1 10.1.0.2 100.64.0.0/10
+		link out-$nat h0 $nat out0 10.2.0.1 10.2.0.2 198.18.0.0/16
+		tcp_host in-$nat 10.1.0 100.64.0.2 198.18.0.0/16
+		tcp_host out-$nat 10.2.0 198.18.0.1 192.0.2.0/26	# what is not translated gets no answer
+		in_ns $nat ethtool -K in0 tx off tso off gso off gro off >/dev/null
+		in_ns $nat ethtool -K out0 tx off tso off gso off gro off >/dev/null
+		in_ns out-$nat taskset -c "$others" iperf3 -s >/dev/null 2>&1 &
+		helpers+=($!)
+	done
+}
+
+# tcp_host NAMESPACE NET ADDRESS ROUTE
+tcp_host() {
+	ip -n "$rig-$1" address add "$2.2/24" dev h0
+	ip -n "$rig-$1" address add "$3/32" dev h0
+	ip -n "$rig-$1" route add "$4" via "$2.1" src "$3"
+	in_ns "$1" ethtool -K h0 tx off tso off gso off gro on >/dev/null
+	in_ns "$1" sysctl -qw net.ipv4.conf.h0.rp_filter=0
+}
+
 rig_down() {
 	local ns
+	[ ${#helpers[@]} = 0 ] || kill "${helpers[@]}" 2>/dev/null || true
+	helpers=()
 	for ns in "${!daemons[@]}"; do
 		daemon_remove "$ns"
 	done
-	for ns in client server limit xcgn nft empty filled; do
+	for ns in client server limit xcgn nft empty filled {in,out}-{xcgn,nft}; do
 		ip netns delete "$rig-$ns" 2>/dev/null || true
 	done
 	rm -rf "$pins" "$state_dir"
@@ -127,7 +160,7 @@ nft_up() {
 
 # ---- xcgn ----
 
-# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE [EXPLICIT]: a fresh one, attached
+# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE [EXPLICIT [POOL]]: a fresh one, attached
 daemon_start() {
 	local ns=$1
 	mkdir -p "$state_dir/$ns"
@@ -136,7 +169,7 @@ daemon_start() {
 		  - {name: in0, side: internal}
 		  - {name: out0, side: external}
 		pools:
-		  - {name: bench, addresses: [192.0.2.0/26], ports: 1024-65535, block-size: $3}
+		  - {name: bench, addresses: [${5:-192.0.2.0/26}], ports: 1024-65535, block-size: $3}
 		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: ${4:-256}}
 		pcp: {rate: {requests: 0}}
 		timeouts: {udp: 3600}
@@ -156,7 +189,7 @@ daemon_start() {
 xcgnctl() { local ns=$1; shift; in_ns "$ns" "$B/xcgnctl" -c "$work/$ns.yaml" "$@"; }
 
 wait_for_daemon() {
-	local deadline=$((SECONDS + 20))
+	local deadline=$((SECONDS + 90))
 	until xcgnctl "$1" status >/dev/null 2>&1; do
 		kill -0 "${daemons[$1]}" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
 		sleep 0.05
@@ -212,6 +245,89 @@ bench_newflows() {
 	rig_down
 }
 
+# window_line MEASURE DIRECTION PATH UNIT FLOWS VALUE...: what report.py reads
+window_line() {
+	local IFS=,
+	printf '{"measure": "%s", "direction": "%s", "path": "%s", "unit": "%s", "flows": %d, "held": %d, "sent": 0, "received": 0, "windows": [%s]}\n' \
+		"$1" "$2" "$3" "$4" "$5" "$5" "${*:6}" >>"$work/windows"
+	printf '  %-10s %-9s %-6s %s (%s)\n' "$1" "$2" "$3" "${*:6}" "$4" >&2
+}
+
+# passes NAMESPACE: of the reaper, that are over
+passes() { nc -U "$work/$1.sock" <<<'{"command": "status"}' | sed -nE 's/.*"passes": *([0-9]+).*/\1/p'; }
+
+# next_pass NAMESPACE: waits until one more is over
+next_pass() {
+	local begun deadline=$((SECONDS + 60))
+	begun=$(passes "$1")
+	[ -n "$begun" ] || die "xcgnd does not say how many passes its reaper has made"
+	until [ "$(passes "$1")" -gt "$begun" ]; do
+		[ $SECONDS -lt $deadline ] || die "the reaper does not finish"
+		sleep 0.1
+	done
+}
+
+# reaper_run NAMESPACE MAPPINGS: CPU time of the daemon from the end of one pass to the end of the next
+reaper_run() {
+	local before after windows=()
+	next_pass "$1"
+	while [ ${#windows[@]} -lt 5 ]; do
+		before=$(cut -d' ' -f1 "/proc/${daemons[$1]}/schedstat")
+		next_pass "$1"
+		after=$(cut -d' ' -f1 "/proc/${daemons[$1]}/schedstat")
+		windows+=("$(((after - before) / 1000))e-3")
+	done
+	window_line reaper CPU "of all" ms "$2" "${windows[@]}"
+}
+
+bench_scale() {
+	local needed=$((scale * 800 / 1024 + 2000000)) free
+	free=$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)
+	[ "$free" -gt "$needed" ] || { echo "== $scale mappings: skipped, $needed kB of memory are needed and $free are free"; return 0; }
+	echo "== $scale mappings at once"
+	rig_up
+	daemon_start xcgn $((scale + scale / 16)) 256 256 192.0.2.0/24
+	measure scale_bench -n "$rounds" -f "$scale" -r "$remotes" "$rig" "$work/windows" "$pins/xcgn"
+	reaper_run xcgn "$scale"
+	rig_down
+}
+
+# tcp_window NAT [-R]: Mbit/s that the receiver got
+tcp_window() {
+	in_ns "in-$1" taskset -c "$cpu" timeout 20 iperf3 -J -c 198.18.0.1 -t 2 -O 1 "${@:2}" |
+		/usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e6)'
+}
+
+tcp_listens() { in_ns "out-$1" ss -Hltn 'sport = 5201' | grep -q LISTEN; }
+
+bench_tcp() {
+	local round nat direction
+	local -A values=()
+	echo "== one TCP connection by iperf3, segmentation and checksum offloads off"
+	tcp_rig_up
+	nft_up
+	daemon_start xcgn 100000 256
+	for nat in xcgn nft; do
+		for round in {1..50}; do
+			tcp_listens $nat && break
+			sleep 0.1
+		done
+	done
+	for ((round = 0; round < seconds; round++)); do
+		for nat in xcgn nft; do
+			values[outbound-$nat]+="$(tcp_window $nat) "
+			values[inbound-$nat]+="$(tcp_window $nat -R) "
+		done
+	done
+	for direction in outbound inbound; do
+		for nat in xcgn nft; do
+			read -ra round <<<"${values[$direction-$nat]}"
+			window_line tcp $direction $nat Mbit/s 1 "${round[@]}"
+		done
+	done
+	rig_down
+}
+
 # map_run PRESENT FOLDER
 map_run() {
 	local storage common
@@ -254,12 +370,12 @@ clean_up() {
 
 [ "$(id -u)" = 0 ] || die "needs root: namespaces, BPF"
 [ "$cpu" -gt 0 ] || die "needs two CPUs: one for what is measured, one for the rest"
-case $only in ''|forward|newflows|map|get) ;; *) die "BENCH_ONLY=$only: forward, newflows, map or get" ;; esac
+case $only in ''|forward|newflows|scale|tcp|map|get) ;; *) die "BENCH_ONLY=$only: forward, newflows, scale, tcp, map or get" ;; esac
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 touch "$work/windows"
-for part in forward newflows map get; do
+for part in forward newflows scale tcp map get; do
 	[ -n "$only" ] && [ "$only" != $part ] || "bench_$part"
 done
 /usr/bin/python3 tests/bench/report.py "$work/windows" "$B/bench/results.json"

@@ -13,10 +13,14 @@ import sys
 # What is expected, on the rig where the design was tried: (measure, direction or None, flows or None, path, base, at least or
 # "at most"). Base None: the measure itself.
 EXPECTED = [
-    ("forward", None, 1, "xcgn", "limit", 0.5),
-    ("forward", None, 1, "xcgn", "nft", 3.0),
-    ("forward", None, 1000000, "xcgn", "nft", 2.0),
-    ("new-flows", None, None, "xcgn", "nft", 2.5),
+    ("forward", None, 1, "xcgn", "limit", 0.85),
+    ("forward", None, 1, "xcgn", "nft", 5.0),
+    ("forward", None, 1000000, "xcgn", "limit", 0.5),
+    ("forward", None, 1000000, "xcgn", "nft", 5.0),
+    ("zipf", None, None, "xcgn", "limit", 0.75),
+    ("new-flows", None, None, "xcgn", "nft", 3.0),
+    ("tcp", None, None, "xcgn", "nft", 1.0),
+    ("reaper", None, None, "of all", None, 1000),
     ("map-create", None, None, "empty", None, 100000),
     ("map-create", None, None, "filled", "empty", 0.8),
     ("map-renew", None, None, "empty", None, 100000),
@@ -27,15 +31,17 @@ EXPECTED = [
     ("get-cpu", "17 mappings", None, "among 1000000", None, 100),
     ("get-cpu", None, None, "among 1000000", "among 1000", 1.3),
 ]
-AT_MOST = {"restart", "get-cpu"}
+AT_MOST = {"restart", "reaper", "get-cpu"}
 # Ratios worth printing, expected or not: path over base
-RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("filled", "empty"), ("among 1000000", "among 1000")]
+RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("filled", "empty"), ("among 1000000", "among 1000"), ("of all", "of 1000000")]
 NAMES = {"limit": "XDP redirect", "xcgn": "xcgn", "nft": "nftables", "empty": "empty table"}
 
 
 def name(path, flows):
     if path.startswith("among "):
         return f"among {int(path.split()[1]):,}"
+    if path.startswith("of "):
+        return f"any of {flows if path == 'of all' else int(path.split()[1]):,}"
     return f"{flows:,} present" if path == "filled" else NAMES[path]
 
 
@@ -108,7 +114,7 @@ def verdict(entry):
 
 
 def what(entry):
-    flows = f" {entry['flows']:,} flows" if entry["flows"] and entry["measure"] == "forward" else ""
+    flows = f" {entry['flows']:,} flows" if entry["flows"] and entry["measure"] in ("forward", "zipf") else ""
     return f"{entry['measure']} {entry['direction']}{flows}".rstrip()
 
 
