@@ -379,4 +379,5 @@ for part in forward newflows scale tcp map get; do
 	[ -n "$only" ] && [ "$only" != $part ] || "bench_$part"
 done
 /usr/bin/python3 tests/bench/report.py "$work/windows" "$B/bench/results.json"
-echo "the same as JSON: $B/bench/results.json"
+/usr/bin/python3 tests/bench/chart.py "$B/bench/results.json" "$B/bench/results.svg"
+echo "the same as JSON: $B/bench/results.json, and as bars: $B/bench/results.svg"
