@@ -357,7 +357,7 @@ bench_get() {
 	echo "== GET pages per second, ${get_present// /, } mappings of others present"
 	state_dir=$(mktemp -d /dev/shm/xcgn-bench.XXXXXX)	# GET writes nothing
 	map_rig_up
-	daemon_start filled "$((${get_present##* } + 400000))" 256 2048
+	daemon_start filled "$((${get_present##* } + 400000))" 256 2048 192.0.2.0/24
 	measure get_bench -p "$get_present" -n "$rounds" -f "${daemons[filled]}" "$rig" "$work/windows"
 	rig_down
 }
