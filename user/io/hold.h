@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Keeps follow-on fragments that came before their first one, and gives them back in the order they came: when the first one has come,
- * or after CGN_HOLD_S seconds, to be dropped and counted. At most CGN_HELD_SENDER_MAX of a sender and CGN_HELD_MAX in all; the oldest
- * goes first. While nobody keeps them, the data plane drops them itself. */
+/* Keeps follow-on fragments that came before their first one, and gives them back when that has come, or after CGN_HOLD_S seconds, to
+ * be dropped and counted: in the order they came, unless this process changes its CPU meanwhile, and so the queue they leave by. At most
+ * CGN_HELD_SENDER_MAX of a sender and CGN_HELD_MAX in all; the oldest goes first. While nobody keeps them, the data plane drops them. */
 #ifndef CGN_HOLD_H
 #define CGN_HOLD_H
 #include <stdint.h>
