@@ -606,6 +606,24 @@ static void test_host_address(void **state)
 	assert_int_equal(world->sent_count, 0);
 }
 
+/* The server may have another Epoch for another address of the same host (RFC 6887 section 8.5): that is no loss of state. */
+static void test_host_address_own_epoch(void **state)
+{
+	static const uint8_t moved[16] = { MOVED_CLIENT };
+	struct world *world = *state;
+
+	world_start(world, two_wishes(), 2);
+	world_wait(world, 60 * S);
+	assert_true(pcp_server_set_epoch_base_of(world->fixture->server, world->client6, EPOCH_BASE_S - 3000));
+	world_wait(world, 2000 * S);
+	world_forget_log(world);
+	memcpy(world->client6, moved, 16);
+	world_path(world, 0);
+	world_wait(world, S);
+	assert_int_equal(world_count(world, KEEPER_EPOCH_RESET), 0);
+	assert_int_equal(world_count(world, KEEPER_CHANGED), 2);	/* at once, not after the wait of a reset */
+}
+
 /* F1: the server at another address. It may be another one: it gets another nonce first. */
 static void test_server_address(void **state)
 {
@@ -676,7 +694,7 @@ int main(void)
 		TEST(announcements_that_say_nothing), TEST(back_after_hours), TEST(loss_in_a_reply), TEST(port_taken), TEST(mapping_update),
 		TEST(crash_both_kept), TEST(crash_server_lost), TEST(crash_client_lost_redacted), TEST(crash_client_lost_revealed),
 		TEST(crash_both_lost), TEST(reboot), TEST(restore_shifted), TEST(restore_garbage), TEST(stale_cleaned_up),
-		TEST(stale_refused), TEST(stale_only_told), TEST(host_address), TEST(server_address), TEST(servers_in_turn),
+		TEST(stale_refused), TEST(stale_only_told), TEST(host_address), TEST(host_address_own_epoch), TEST(server_address), TEST(servers_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,7 +246,8 @@ void keeper_path(struct keeper *keeper, const struct pcp_client_path *path, uint
 	keeper->options.random(&seed, sizeof(seed));
 	pcp_client_init(&keeper->client, path, seed);
 	if (same_server) {
-		keeper->client.epoch = before.epoch;
+		if (same_client)	/* section 8.5: each client may have an Epoch of its own, and everything is asked for anew */
+			keeper->client.epoch = before.epoch;
 		keeper->client.version = before.version;
 		keeper->client.no_new_until_ns = before.no_new_until_ns;
 		keeper->client.silent_until_ns = before.silent_until_ns;
