@@ -84,7 +84,7 @@ for line in "version 2" "R 0 (request)" "opcode 1 (MAP)" "requested lifetime 700
 		"$(case $line in R*|req*|client*|sugg*|result*|life*) echo 1 ;; *) echo 2 ;; esac)" "--trace: $line"
 done
 expect_exit 0 "delete" pcpc -j delete udp 7000 --nonce $nonce
-expect_equal "$(ctl -j show mappings --nonces | grep -c "$nonce" || true)" 0 "it is gone"
+expect_equal "$(ctl -j show mappings --nonces | grep "$nonce" | member internal)" 198.51.100.2:7004 "it is gone, PEER's of the same nonce is not"
 expect_exit 0 "delete once more" pcpc delete udp 7000 --nonce $nonce
 stop_xcgnd
 expect_exit 2 "nobody listens" pcpc announce
