@@ -73,12 +73,14 @@ static __always_inline struct next_hop *route_hop(__u32 destination_be)
 	return bpf_map_lookup_elem(&next_hops, &key);
 }
 
-/* Where a packet of this length goes; `source_be` matters for policy routing only. What the kernel said serves one second. */
-static __always_inline int route_find(struct xdp_md *ctx, struct next_hop *hop, __u32 destination_be, __u32 source_be, __u32 total_len)
+/* Where a packet of this length goes; `source_be` matters for policy routing only. What the kernel said serves one second, or until
+ * the daemon hears that something changed. */
+static __always_inline int route_find(struct xdp_md *ctx, const struct cgn_settings *settings, struct next_hop *hop, __u32 destination_be, __u32 source_be, __u32 total_len)
 {
 	int kind;
 
-	if (hop->destination != destination_be || hop->until_jiffies < bpf_jiffies64()) {
+	if (hop->destination != destination_be || hop->until_jiffies < bpf_jiffies64() ||
+	    hop->until_jiffies <= cgn_read_once(settings->routes_jiffies)) {
 		kind = route_ask(ctx, hop, destination_be, source_be);
 		if (kind != ROUTE_OK)
 			return kind;

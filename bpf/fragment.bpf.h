@@ -71,6 +71,7 @@ static __always_inline bool fragment_overlaps(struct cgn_fragment *known, const 
 __noinline int fragment_follow(struct xdp_md *ctx, __u32 whence)
 {
 	__u32 side = whence & 1;
+	struct cgn_settings *settings = map_settings();
 	struct cgn_fragment *found, fragment;
 	struct cgn_fragment_key key;
 	enum cgn_verdict verdict;
@@ -78,6 +79,8 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 whence)
 	struct next_hop *hop;
 	int kind;
 
+	if (!settings)
+		return CGN_DROP_NOT_READY;
 	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return CGN_DROP_FRAGMENT;
 	fragment_key(&key, pkt.ip, side);
@@ -92,7 +95,7 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 whence)
 	hop = route_hop(load_u32(fragment.destination4));
 	if (!hop)
 		return CGN_DROP_NOT_READY;
-	kind = route_find(ctx, hop, load_u32(fragment.destination4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	kind = route_find(ctx, settings, hop, load_u32(fragment.destination4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
 	verdict = route_egress(kind, hop, fragment.egress_side & 1, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;

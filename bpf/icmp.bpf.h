@@ -58,7 +58,7 @@ __noinline int icmp_error_inbound(struct xdp_md *ctx)
 	hop = route_hop(load_u32(internal.addr4));
 	if (!hop)
 		return CGN_DROP_NOT_READY;
-	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	kind = route_find(ctx, settings, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
 	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
@@ -104,7 +104,7 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 	hop = route_hop(destination);
 	if (!hop)
 		return CGN_DROP_NOT_READY;
-	kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	kind = route_find(ctx, settings, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
 	verdict = route_egress(kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;

@@ -97,7 +97,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	if (!hop)
 		return CGN_DROP_NOT_READY;
 	if (address < 0) {	/* traffic of this box must not be judged by its transport header */
-		kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+		kind = route_find(ctx, settings, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
 		if (!route_leads_on(kind))
 			return route_verdict(kind);
 	}
@@ -120,7 +120,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 		hop = route_hop(destination);
 		if (!hop)
 			return CGN_DROP_NOT_READY;
-		kind = route_find(ctx, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+		kind = route_find(ctx, settings, hop, destination, pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
 	}
 	if (pkt.ip->ttl <= 1)
 		return CGN_DROP_TTL;
@@ -176,7 +176,7 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		hop = route_hop(pkt.ip->daddr);
 		if (!hop)
 			return CGN_DROP_NOT_READY;
-		kind = route_find(ctx, hop, pkt.ip->daddr, pkt.ip->saddr, 0);
+		kind = route_find(ctx, settings, hop, pkt.ip->daddr, pkt.ip->saddr, 0);
 		return kind == ROUTE_LOCAL || kind == ROUTE_FORWARDING_OFF ? route_verdict(kind) : CGN_DROP_NOT_OURS;
 	}
 	verdict = packet_parse_transport(&pkt);
@@ -199,7 +199,7 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	hop = route_hop(load_u32(internal.addr4));
 	if (!hop)
 		return CGN_DROP_NOT_READY;
-	kind = route_find(ctx, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
+	kind = route_find(ctx, settings, hop, load_u32(internal.addr4), pkt.ip->saddr, bpf_ntohs(pkt.ip->tot_len));
 	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
@@ -401,6 +401,18 @@ int control_drain(struct cgn_drain_request *ctx)
 
 	drain(&request);
 	*ctx = request;
+	return 0;
+}
+
+/* Routes, neighbours or links changed before this is called: whatever next hop was asked for in this jiffy or earlier is asked for again. */
+SEC("syscall")
+int control_reroute(struct cgn_clock_request *ctx)
+{
+	struct cgn_settings *settings = map_settings();
+
+	ctx->jiffies = bpf_jiffies64();
+	if (settings)
+		settings->routes_jiffies = ctx->jiffies + clock_hz;
 	return 0;
 }
 

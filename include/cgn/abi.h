@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 17	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 18	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -395,10 +395,11 @@ struct cgn_settings {
 	__u32 range_count;
 	__u32 rule_count;
 	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
-	__u32 routes;			/* another number whenever routes, neighbours or links may have changed */
 	__u32 report_source_ns, report_total_ns;	/* ICMP errors of our own: one each so many ns to one sender, and in all; 0: none */
 	__u32 filtering;		/* cgn_filtering */
 	__u32 mss_clamp;		/* most that a SYN may say; 0: whatever it says */
+	/* Next hops that serve until this jiffy or less were asked for before routes, neighbours or links changed: they serve no more. */
+	__u64 routes_jiffies;
 	struct cgn_range range[CGN_RANGES_MAX];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };
@@ -617,7 +618,7 @@ struct cgn_drain_request {
 	__u32 changed;			/* out: that had another one */
 };
 
-/* In and out of control_clock(). */
+/* In and out of control_clock(), and what control_reroute() takes and leaves. */
 struct cgn_clock_request {
 	__u64 jiffies;			/* out: bpf_jiffies64() */
 	__u64 now_ns;			/* out: bpf_ktime_get_ns() */

@@ -25,6 +25,7 @@
 #include "pcp_proto.h"
 #include "pcp_server.h"
 #include "pcp_service.h"
+#include "route_watch.h"
 #include "statics.h"
 #include "xcgnd_daemon.h"
 #include "xcgnd_memory.h"
@@ -47,6 +48,7 @@ struct daemon {
 	struct event_log *events;
 	struct hold *hold;
 	struct audit_writer *audit;
+	struct route_watch *routes;
 	struct control *control;
 	struct ev_signal terminate, interrupt, hangup;
 	struct ev_io netlink;
@@ -430,6 +432,9 @@ static enum daemon_exit open_service(struct daemon *daemon)
 	daemon->hold = hold_new(daemon->loop, daemon->dp);
 	if (!daemon->hold)
 		log_warning("cannot hold fragments that come before their first one: they are dropped");
+	daemon->routes = route_watch_new(daemon->loop, daemon->dp);
+	if (!daemon->routes)
+		log_warning("cannot watch routes and neighbours: their changes act within a second");
 	watch(daemon);	/* before the first look, so that no change is missed */
 	if (!pcp_service_refresh(daemon->service, text, sizeof(text))) {
 		log_error("%s", text);
@@ -502,6 +507,7 @@ void daemon_free(struct daemon *daemon)
 	hold_free(daemon->hold);
 	event_log_free(daemon->events);
 	audit_writer_free(daemon->audit);
+	route_watch_free(daemon->routes);
 	notices_free(daemon->notices);
 	announce_free(daemon->announce);
 	expiry_free(daemon->expiry);

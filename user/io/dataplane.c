@@ -482,7 +482,7 @@ static bool take_over(struct dataplane *dp, const struct config *config, struct 
 		return false;
 	size_maps(skeleton, config);
 	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
-	if (!dataplane_reuse_maps(skeleton->obj, dp->pin_dir, error)) {
+	if (!dataplane_reuse_maps(skeleton->obj, dp->pin_dir, meta->layout == CGN_LAYOUT_VERSION, error)) {
 		xcgn_bpf__destroy(skeleton);
 		return false;
 	}
@@ -703,6 +703,7 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	settings.rules = (before.rules ? before.rules : dataplane_now_s()) + 1;
 	if (!settings.rules)
 		settings.rules = 1;
+	settings.routes_jiffies = before.routes_jiffies;
 	for (i = 0; i < config->overrides_count; i++)
 		add_rule(&settings, templates, config->overrides[i].prefix, config->overrides[i].blocks,
 			 config->overrides[i].explicit_limit, config->overrides[i].reserve);

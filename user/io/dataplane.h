@@ -40,6 +40,11 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 /* Tells the programs an address of each configured interface of this network namespace, for ICMP errors of their own. */
 bool dataplane_set_addresses(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
 
+/* Routes, neighbours or links may have changed: every next hop that the programs know is asked for again. */
+bool dataplane_reroute(struct dataplane *dp);
+/* Is one of our programs on it? */
+bool dataplane_uses_interface(const struct dataplane *dp, uint32_t ifindex);
+
 /* Attaches the XDP program of one configured interface in this network namespace through libxdp, replacing only our own, at once:
  * every packet meets the one or the other. DATAPLANE_STATE if the maps are in the hands of another build. */
 bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *interface, struct dataplane_error *error);

@@ -56,6 +56,20 @@ int dataplane_delete(void *dp, struct cgn_map_request *request)
 	return run(dp, DP_CONTROL_DELETE, request, sizeof(*request));
 }
 
+bool dataplane_reroute(struct dataplane *dp)
+{
+	struct cgn_clock_request request = {};
+
+	return !run(dp, DP_CONTROL_REROUTE, &request, sizeof(request));
+}
+
+bool dataplane_uses_interface(const struct dataplane *dp, uint32_t ifindex)
+{
+	struct cgn_interface entry;
+
+	return !bpf_map_lookup_elem(dp->map[DP_INTERFACES], &ifindex, &entry);
+}
+
 int dataplane_describe(void *dp, struct cgn_describe_request *request)
 {
 	return run(dp, DP_CONTROL_DESCRIBE, request, sizeof(*request));

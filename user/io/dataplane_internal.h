@@ -9,8 +9,8 @@
 struct bpf_object;
 
 enum dataplane_program { DP_CONTROL_MAP, DP_CONTROL_PEER, DP_CONTROL_SET, DP_CONTROL_DELETE, DP_CONTROL_REAP, DP_CONTROL_RELEASE, DP_CONTROL_LIST,
-	DP_CONTROL_CLOCK, DP_CONTROL_DESCRIBE, DP_CONTROL_PAIR, DP_CONTROL_CLEAR, DP_CONTROL_MOVE, DP_CONTROL_OWN, DP_CONTROL_DRAIN, DP_RELEASE,
-	DP_PROGRAM_COUNT };
+	DP_CONTROL_CLOCK, DP_CONTROL_DESCRIBE, DP_CONTROL_PAIR, DP_CONTROL_CLEAR, DP_CONTROL_MOVE, DP_CONTROL_OWN, DP_CONTROL_DRAIN,
+	DP_CONTROL_REROUTE, DP_RELEASE, DP_PROGRAM_COUNT };
 
 struct dataplane {
 	char pin_dir[192];
@@ -51,9 +51,9 @@ void dataplane_drop_packet_programs(struct dataplane *dp);
 /* ---- dataplane_migrate.c ---- */
 /* May maps of this layout version be adopted? */
 bool dataplane_layout_is_known(uint32_t layout);
-/* Has an opened object take over every map below pin_dir that fits. Those that do not, or are missing, will be made by its load if
- * they may be empty; else DATAPLANE_STATE, with the reason. */
-bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
+/* Has an opened object take over the maps below pin_dir. Those that may be empty will be made by its load if they do not fit, are missing
+ * or of another layout version; of others it is DATAPLANE_STATE, with the reason. */
+bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, bool same_layout, struct dataplane_error *error);
 /* After the load: pins those that were made, each in the place of the one before. */
 bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Maps that another version of xcgn made. Those that hold what somebody was promised are kept, or the start is refused; those that are
- * written from the configuration, the kernel's routes or packets, and may be empty, are made anew if their layout is another. */
+ * written from the configuration, the kernel's routes or packets, and may be empty, are made anew. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,9 +21,10 @@ static const char *const made_anew[] = {
  * 14: `fragments`, `identifications`.
  * 15: `fragments`, `held`, `holder`, `hold_buckets`.
  * 16: `events_lost`.
- * 17: `sessions`; settings. */
+ * 17: `sessions`; settings.
+ * 18: settings. */
 static const uint32_t same_where_kept[] = {
-	16, 15, 14, 13, 12,
+	17, 16, 15, 14, 13, 12,
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	11,
 #endif
@@ -58,7 +59,7 @@ static bool fits(const struct bpf_map *map, const struct bpf_map_info *pinned, b
 	       (!with_size || bpf_map__max_entries(map) == pinned->max_entries);
 }
 
-static bool reuse(struct bpf_map *map, const char *pin_dir, struct dataplane_error *error)
+static bool reuse(struct bpf_map *map, const char *pin_dir, bool same_layout, struct dataplane_error *error)
 {
 	const char *name = bpf_map__name(map);
 	bool replaceable = may_be_made_anew(name);
@@ -66,8 +67,11 @@ static bool reuse(struct bpf_map *map, const char *pin_dir, struct dataplane_err
 	uint32_t len = sizeof(info);
 	int fd = dataplane_open_pin(pin_dir, name), failed;
 
-	if (fd == -ENOENT && replaceable)
+	if (replaceable && (fd == -ENOENT || (fd >= 0 && !same_layout))) {	/* of the same shape it may still mean something else */
+		if (fd >= 0)
+			close(fd);
 		return true;
+	}
 	failed = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
 	if (!failed && fits(map, &info, replaceable))
 		failed = bpf_map__reuse_fd(map, fd);
@@ -82,12 +86,12 @@ static bool reuse(struct bpf_map *map, const char *pin_dir, struct dataplane_err
 	return failed ? dataplane_fail(error, DATAPLANE_STATE, "%s/%s: cannot be reused: %s", pin_dir, name, strerror(-failed)) : true;
 }
 
-bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error)
+bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, bool same_layout, struct dataplane_error *error)
 {
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, object)
-		if (!strchr(bpf_map__name(map), '.') && !reuse(map, pin_dir, error))	/* with a dot: the object's own constants */
+		if (!strchr(bpf_map__name(map), '.') && !reuse(map, pin_dir, same_layout, error))	/* with a dot: the object's own constants */
 			return false;
 	return true;
 }
