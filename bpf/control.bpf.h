@@ -104,6 +104,7 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 		known->expires_s = until_s;	/* before the flag flips: a reaper that read the old one must fail */
 	status = control_join(request, key, request->origin);
 	if (status != CGN_OK) {
+		filter_unstage(request);
 		if (bpf_map_lookup_elem(&explicit, key) == known)
 			known->expires_s = before_s;
 		return status == CGN_NOT_FOUND ? CGN_BUSY : status;

@@ -99,4 +99,36 @@ static __always_inline int control_peer_request(struct cgn_map_request *request)
 	return peer_report(request);
 }
 
+/* Ends the PEER of a request that was granted, but not answered. What the mapping has besides, and its traffic, goes on. */
+__noinline int peer_take_back(struct cgn_map_request *request)
+{
+	struct explicit_sum sum = {};
+	struct cgn_mapping seen, *mapping;
+	__u32 found;
+	int status;
+
+	if (!request)
+		return CGN_BAD_REQUEST;
+	mapping = map_mapping(&request->internal);
+	if (!mapping)
+		return CGN_NOT_FOUND;
+	if (!mapping_copy(mapping, &request->internal, &seen))
+		return CGN_BUSY;
+	found = (__u32)peer_find(&request->internal, (struct peer_remote *)request->remote6, seen.peers);
+	if (found == PEER_NONE || !(found & PEER_KNOWN))
+		return CGN_NOT_FOUND;
+	sum.internal = request->internal;
+	sum.now_s = clock_now_s();
+	sum.peers = seen.peers & ~(1u << (found & (CGN_PEERS_MAX - 1)));
+	sum.parts = seen.state.flags & (CGN_MAP | CGN_PEER);
+	explicit_add_up(&sum);
+	status = explicit_settle(&seen, &sum);
+	if (status != CGN_OK)
+		return status;
+	explicit_forget_ended(&seen, &sum);
+	request->external = seen.external;
+	request->lifetime_s = sum.remaining_s;
+	return CGN_OK;
+}
+
 #endif

@@ -114,27 +114,54 @@ static __always_inline bool filter_is_asked(const struct cgn_map_request *reques
 	return request->filter_count || request->flags & CGN_CLEAR_FILTERS;
 }
 
+enum filter_batch_index { FILTERS_ASKED, FILTERS_MERGED, FILTERS_BEFORE };
+
+static __always_inline struct cgn_filters *filter_batch_find(__u32 index)
+{
+	return bpf_map_lookup_elem(&filter_batch, &index);
+}
+
+static __always_inline void filter_forget(const struct cgn_internal *internal)
+{
+	bpf_map_delete_elem(&filters, internal);
+}
+
+/* Remembers what the mapping has, for filter_unstage(). */
+static __always_inline bool filter_keep(const struct cgn_filters *known)
+{
+	__u32 index = FILTERS_BEFORE;
+	struct cgn_filters *before;
+
+	if (known)
+		return !bpf_map_update_elem(&filter_batch, &index, known, BPF_ANY);
+	before = filter_batch_find(FILTERS_BEFORE);
+	if (before)
+		before->count = 0;
+	return before != NULL;
+}
+
 /* Puts the request's filters in place, beside those that the mapping has unless they are cleared. On any status but CGN_OK
- * nothing changed. The mapping's flag is the caller's to change: before that they permit and refuse nothing. */
+ * nothing changed. The mapping's flag is the caller's to change: if that fails, filter_unstage() puts back what was there. */
 __noinline int filter_stage(struct cgn_map_request *request)
 {
 	struct cgn_filters *asked, *merged, *known = NULL;
 	const struct cgn_mapping *mapping;
-	__u32 index = 0, i;
 	int status;
+	__u32 i;
 
 	if (!request)
 		return CGN_BAD_REQUEST;
 	if (!request->filter_count)
 		return CGN_OK;
-	asked = bpf_map_lookup_elem(&filter_batch, &index);
-	index = 1;
-	merged = bpf_map_lookup_elem(&filter_batch, &index);
+	asked = filter_batch_find(FILTERS_ASKED);
+	merged = filter_batch_find(FILTERS_MERGED);
 	mapping = map_mapping(&request->internal);
-	if (!(request->flags & CGN_CLEAR_FILTERS) && mapping && mapping->state.flags & CGN_FILTERED)
+	if (mapping && mapping->state.flags & CGN_FILTERED)
 		known = bpf_map_lookup_elem(&filters, &request->internal);
-	if (!asked || !merged)
+	if (!asked || !merged || !filter_keep(known))
 		return CGN_BAD_REQUEST;
+	if (request->flags & CGN_CLEAR_FILTERS)
+		known = NULL;
 	merged->tag = cgn_tag(&request->internal);
 	merged->version = bpf_get_prandom_u32();
 	merged->count = 0;
@@ -154,9 +181,19 @@ __noinline int filter_stage(struct cgn_map_request *request)
 	return bpf_map_update_elem(&filters, &request->internal, merged, BPF_ANY) ? CGN_TABLE_FULL : CGN_OK;
 }
 
-static __always_inline void filter_forget(const struct cgn_internal *internal)
+/* Undoes filter_stage() of the same request. */
+__noinline int filter_unstage(struct cgn_map_request *request)
 {
-	bpf_map_delete_elem(&filters, internal);
+	struct cgn_filters *before = filter_batch_find(FILTERS_BEFORE);
+
+	if (!request || !before || !request->filter_count)
+		return CGN_OK;
+	if (!before->count) {
+		filter_forget(&request->internal);
+		return CGN_OK;
+	}
+	before->version = bpf_get_prandom_u32();
+	return bpf_map_update_elem(&filters, &request->internal, before, BPF_ANY) ? CGN_TABLE_FULL : CGN_OK;
 }
 
 #endif

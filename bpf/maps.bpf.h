@@ -197,10 +197,11 @@ struct {
 	__type(value, struct cgn_filters);
 } filters SEC(".maps");
 
-/* [0]: the filters of a request, written by the daemon; [1]: room to put them together with those that the mapping has. */
+/* [0]: the filters of a request, written by the daemon; [1]: room to put them together with those that the mapping has; [2]: those
+ * that the mapping had, for a request that fails after that. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 3);
 	__type(key, __u32);
 	__type(value, struct cgn_filters);
 } filter_batch SEC(".maps");

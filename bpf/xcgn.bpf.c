@@ -293,7 +293,7 @@ int control_delete(struct cgn_map_request *ctx)
 {
 	struct cgn_map_request request = *ctx;
 
-	request.status = (__u32)control_delete_request(&request);
+	request.status = (__u32)(request.origin == CGN_PEER ? peer_take_back(&request) : control_delete_request(&request));
 	*ctx = request;
 	return 0;
 }

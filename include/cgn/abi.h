@@ -509,7 +509,8 @@ struct cgn_map_request {
 	__u32 lifetime_s;		/* in: granted; out: remaining. With CGN_NONCE_MISMATCH: remaining of the other's */
 	__u8 client6[16];
 	__u16 client_port;
-	__u8 origin;			/* CGN_MAP, CGN_PEER or CGN_STATIC */
+	__u8 origin;			/* CGN_MAP, CGN_PEER or CGN_STATIC. No client may delete a PEER (RFC 6887 section 12.3): control_delete()
+					 * of one is the daemon's, for what it granted and could not answer */
 	__u8 nonce_policy;		/* cgn_nonce_policy */
 	__u32 flags;			/* cgn_request_flag */
 	__u32 status;			/* out: cgn_status */

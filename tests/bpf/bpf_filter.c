@@ -2,6 +2,7 @@
 /* FILTER in the kernel (RFC 6887 section 13.3): who reaches a mapping and who does not, from outside, by hairpin and with ICMP errors;
  * and that filters change at once, wholly, and end with the MAP part. */
 #include <pthread.h>
+#include <bpf/bpf.h>
 #include "requests.h"
 
 #define PEER "203.0.113.9"
@@ -202,6 +203,49 @@ static void test_renewals(void **state)
 	assert_int_equal(send_in(PEER, 53, made.external), CGN_INBOUND);
 }
 
+static void set_flag(uint16_t port, uint16_t flag, bool is_set)
+{
+	struct cgn_internal internal = plane_internal(UDP, HOST, port);
+	struct cgn_mapping mapping = mapping_of(port);
+
+	mapping.state.flags = is_set ? mapping.state.flags | flag : (uint16_t)(mapping.state.flags & ~flag);
+	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_MAPPINGS), &internal, &mapping, BPF_EXIST), 0);
+}
+
+/* A renewal that comes while the mapping changes hands is asked to come again, and has changed nothing by then. */
+static void test_busy_changes_nothing(void **state)
+{
+	struct cgn_filter nine = filter(PEER, 128, 0), ten = filter(OTHER, 128, 0);
+	struct cgn_map_request made = map(1000, 60), clear = question(CGN_MAP, 1001, 60);
+	struct cgn_filters before, after;
+	struct cgn_internal internal = plane_internal(UDP, HOST, 1001);
+
+	(void)state;
+	set_flag(1000, CGN_DYING, true);	/* without filters before */
+	assert_int_equal(map_filtered(question(CGN_MAP, 1000, 60), &nine, 1).status, CGN_BUSY);
+	assert_int_equal(filter_count(1000), 0);
+	set_flag(1000, CGN_DYING, false);
+	assert_false(is_flagged(1000));
+	assert_int_equal(send_in(OTHER, 53, made.external), CGN_INBOUND);
+	made = map_filtered(question(CGN_MAP, 1001, 60), &nine, 1);
+	assert_true(dataplane_find_filters(plane.dp, &internal, &before));
+	clear.flags = CGN_CLEAR_FILTERS;
+	set_flag(1001, CGN_DYING, true);
+	assert_int_equal(map_filtered(question(CGN_MAP, 1001, 60), &ten, 1).status, CGN_BUSY);	/* one more */
+	assert_int_equal(filter_count(1001), 1);
+	assert_int_equal(map_filtered(clear, &ten, 1).status, CGN_BUSY);	/* others */
+	assert_int_equal(map_filtered(clear, NULL, 0).status, CGN_BUSY);	/* none */
+	set_flag(1001, CGN_DYING, false);
+	assert_true(dataplane_find_filters(plane.dp, &internal, &after));
+	assert_int_equal(after.count, before.count);
+	assert_memory_equal(after.filter, before.filter, sizeof(*after.filter));
+	assert_int_equal(send_in(PEER, 53, made.external), CGN_INBOUND);
+	assert_int_equal(send_in(OTHER, 53, made.external), CGN_DROP_FILTER);
+	assert_int_equal(map_filtered(clear, &ten, 1).status, CGN_OK);		/* asked again */
+	assert_int_equal(send_in(PEER, 53, made.external), CGN_DROP_FILTER);
+	assert_int_equal(send_in(OTHER, 53, made.external), CGN_INBOUND);
+}
+
 /* On what packets or PEER made; ends with the MAP part, by deletion or by time. */
 static void test_end(void **state)
 {
@@ -323,7 +367,7 @@ static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 		TEST(test_address_and_port), TEST(test_prefixes), TEST(test_union), TEST(test_hairpin), TEST(test_icmp_errors),
-		TEST(test_renewals), TEST(test_end), TEST(test_static), TEST(test_clear_and_move), TEST(test_replacement_is_atomic),
+		TEST(test_renewals), TEST(test_busy_changes_nothing), TEST(test_end), TEST(test_static), TEST(test_clear_and_move), TEST(test_replacement_is_atomic),
 	};
 
 	return cmocka_run_group_tests(all, NULL, NULL);

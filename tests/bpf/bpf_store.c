@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Maps of the kernel and stable storage: the log says what `explicit` says, also when it is written anew while requests go on, and
  * fresh maps filled from it are the old ones again. */
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include "dataplane_recorder.h"
 #include "explicit_record.h"
 #include "requests.h"
@@ -298,11 +300,54 @@ static void test_fresh_maps_are_the_old_ones(void **state)
 	close_store();
 }
 
+/* A batch whose commit fails was answered to nobody: its MAPs and PEERs end, their places in the quota are free, and what stood before
+ * stands. */
+static void test_failed_commit_is_taken_back(void **state)
+{
+	struct rlimit full = { 0, RLIM_INFINITY };
+	struct cgn_map_request kept = wanted(0, 1000), map = wanted(0, 1001), peer = wanted(0, 1002), joined = wanted(0, 1000);
+	struct cgn_subscriber_key host = plane_subscriber("198.51.100.2");
+	struct cgn_subscriber subscriber;
+	struct cgn_mapping mapping;
+	struct lines before;
+
+	(void)state;
+	srand(3);
+	open_store(STORE_CREATED);
+	assert_int_equal(dataplane_recorder_ops.map(recorder, &kept), 0);
+	assert_true(dataplane_recorder_commit(recorder));
+	before = lines_of_maps();
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	assert_int_equal(dataplane_recorder_ops.map(recorder, &map), 0);
+	do_peer(&peer);
+	do_peer(&joined);
+	assert_true(map.status == CGN_OK && peer.status == CGN_OK && joined.status == CGN_OK);
+	assert_true(dataplane_find_subscriber(plane.dp, &host, &subscriber));
+	assert_int_equal(subscriber.explicit_used, 4);
+	assert_false(dataplane_recorder_commit(recorder));
+	full.rlim_cur = RLIM_INFINITY;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	expect_same(before, lines_of_maps());
+	assert_true(dataplane_find_subscriber(plane.dp, &host, &subscriber));
+	assert_int_equal(subscriber.explicit_used, 1);
+	assert_false(dataplane_find_mapping(plane.dp, &map.internal, &mapping));
+	assert_true(dataplane_find_mapping(plane.dp, &kept.internal, &mapping));
+	assert_int_equal(mapping.state.flags & CGN_ORIGINS, CGN_MAP);
+	assert_int_equal(mapping.peers, 0);
+	if (dataplane_find_mapping(plane.dp, &peer.internal, &mapping))	/* as a packet would have made it */
+		assert_int_equal(mapping.state.flags & CGN_ORIGINS, CGN_IMPLICIT);
+	assert_int_equal(store_tick(store), 0);
+	expect_same(lines_of_store(), lines_of_maps());
+	close_store();
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
 
 static int tests(void)
 {
-	const struct CMUnitTest all[] = { STORE_TEST(test_log_agrees_with_maps), STORE_TEST(test_fresh_maps_are_the_old_ones) };
+	const struct CMUnitTest all[] = { STORE_TEST(test_log_agrees_with_maps), STORE_TEST(test_fresh_maps_are_the_old_ones),
+		STORE_TEST(test_failed_commit_is_taken_back) };
 
 	return cmocka_run_group_tests(all, NULL, NULL);
 }

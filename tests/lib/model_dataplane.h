@@ -307,6 +307,31 @@ static inline __u32 model_end(struct model *model, struct cgn_map_request *reque
 	return CGN_OK;
 }
 
+static inline struct model_peer *model_peer_of(struct model_mapping *mapping, const __u8 remote6[16], __u16 remote_port)
+{
+	unsigned i;
+
+	for (i = 0; i < mapping->peer_count; i++)
+		if (mapping->peer[i].remote_port == remote_port && !memcmp(mapping->peer[i].remote6, remote6, 16))
+			return &mapping->peer[i];
+	return NULL;
+}
+
+static inline __u32 model_take_back(struct model *model, const struct cgn_map_request *request, struct model_mapping *mapping)
+{
+	struct model_peer *peer = model_peer_of(mapping, request->remote6, request->remote_port);
+
+	if (!peer)
+		return CGN_NOT_FOUND;
+	model->changes++;
+	*peer = mapping->peer[--mapping->peer_count];
+	if (!mapping->peer_count)
+		mapping->origins &= ~(unsigned)CGN_PEER;
+	if (!model_remaining_s(model, mapping))
+		model_remove(model, mapping);
+	return CGN_OK;
+}
+
 static inline int model_delete(void *dataplane, struct cgn_map_request *request)
 {
 	struct model *model = dataplane;
@@ -317,7 +342,10 @@ static inline int model_delete(void *dataplane, struct cgn_map_request *request)
 	if (model_is_interrupted(model, request))
 		return 0;
 	mapping = model_find(model, &request->internal);
-	request->status = mapping ? model_end(model, request, mapping) : CGN_NOT_FOUND;
+	if (mapping && request->origin == CGN_PEER)
+		request->status = model_take_back(model, request, mapping);
+	else
+		request->status = mapping ? model_end(model, request, mapping) : CGN_NOT_FOUND;
 	return 0;
 }
 
@@ -373,16 +401,6 @@ static inline bool model_filters(void *dataplane, const struct cgn_listed *liste
 	ret_filters->count = mapping->filter_count;
 	memcpy(ret_filters->filter, mapping->filter, sizeof(mapping->filter));
 	return true;
-}
-
-static inline struct model_peer *model_peer_of(struct model_mapping *mapping, const __u8 remote6[16], __u16 remote_port)
-{
-	unsigned i;
-
-	for (i = 0; i < mapping->peer_count; i++)
-		if (mapping->peer[i].remote_port == remote_port && !memcmp(mapping->peer[i].remote6, remote6, 16))
-			return &mapping->peer[i];
-	return NULL;
 }
 
 static inline struct cgn_description *model_text_of(struct model *model, const struct cgn_describe_request *request)

@@ -268,6 +268,7 @@ static void full_disk_refuses(void **state)
 {
 	struct rlimit limit = { 0, RLIM_INFINITY };
 	struct cgn_map_request kept = request_of(2, 1000, 3600), request = request_of(2, 1001, 3600);
+	struct cgn_map_request peer = request_of(2, 1003, 3600), joined = request_of(2, 1000, 3600);
 	struct cgn_describe_request text = { .key = { .internal = kept.internal, .opcode = CGN_MAP } };
 	struct store_restored restored;
 	struct machine machine;
@@ -276,11 +277,17 @@ static void full_disk_refuses(void **state)
 	power_on(&machine, STORE_CREATED);
 	map(&machine, kept);
 	commit(&machine);
+	peer.origin = joined.origin = CGN_PEER;
+	peer.remote_port = joined.remote_port = 443;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	map(&machine, request);
+	assert_int_equal(dataplane_recorder_ops.peer(machine.recorder, &peer), 0);
+	assert_int_equal(dataplane_recorder_ops.peer(machine.recorder, &joined), 0);
+	assert_true(peer.status == CGN_OK && joined.status == CGN_OK && machine.model.count == 3);
 	assert_false(dataplane_recorder_commit(machine.recorder));
 	assert_int_equal(machine.model.count, 1);
+	assert_int_equal(model_find(&machine.model, &kept.internal)->origins, CGN_MAP);
 	assert_int_not_equal(dataplane_recorder_ops.map(machine.recorder, &request), 0);
 	assert_int_not_equal(dataplane_recorder_ops.peer(machine.recorder, &request), 0);
 	assert_int_not_equal(dataplane_recorder_ops.delete(machine.recorder, &kept), 0);

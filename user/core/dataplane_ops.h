@@ -27,7 +27,8 @@ struct dataplane_ops {
 	 * CGN_OK with external endpoint and lifetime, or CGN_NOT_FOUND. Out, lifetime_s is that of the mapping. */
 	int (*peer)(void *dataplane, struct cgn_map_request *request);
 	/* Ends one explicit mapping. CGN_OK with lifetime_s = what remains by its traffic (RFC 6887 section 15), else 0;
-	 * CGN_NOT_FOUND if there is none (a success for PCP); CGN_NOT_ALLOWED for static, implicit and PEER; CGN_NONCE_MISMATCH. */
+	 * CGN_NOT_FOUND if there is none (a success for PCP); CGN_NOT_ALLOWED for static, implicit and PEER; CGN_NONCE_MISMATCH.
+	 * With origin CGN_PEER it takes back a PEER that was granted and not answered: no request of a client leads there. */
 	int (*delete)(void *dataplane, struct cgn_map_request *request);
 	/* The MAP mappings of one subscriber, in no order; static ones are none of them. Changes nothing. Returns how many were
 	 * written, at most `max`, or -errno. */

@@ -86,15 +86,13 @@ static int remember_creation(struct dataplane_recorder *recorder, const struct c
 	return 0;
 }
 
-/* Ends a mapping that nobody was told of. A PEER cannot be deleted (RFC 6887 section 12.3): it stands until its lifetime ends. */
+/* Ends what nobody was told of: a MAP, or a PEER, which no client could end (RFC 6887 section 12.3). */
 static void take_back(struct dataplane_recorder *recorder, const struct cgn_map_request *created)
 {
 	struct store_key key = key_of(created);
 	struct cgn_map_request request;
 	int tries;
 
-	if (created->origin == CGN_PEER)
-		return;
 	for (tries = 0; tries < TAKE_BACK_TRIES; tries++) {
 		request = *created;
 		request.nonce_policy = CGN_NONCE_OFF;
