@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # make bench: what xcgn costs and carries, beside the rig's limit and nftables. See tests/bench/rig.h for the topology.
-#   BENCH_ONLY=forward|newflows|scale|tcp|map|get   one part only   BENCH_SECONDS=4   of every variant in every cell
+#   BENCH_ONLY="forward newflows scale tcp map explicit get"   these parts only
+#   BENCH_SECONDS=4                   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
-#   BENCH_PRESENT="100000"            explicit mappings that are there before, one run for each number
+#   BENCH_PRESENT="1000 100000 1000000"   explicit mappings that are there before, one run for each number
+#   BENCH_EXPLICIT=1000000            explicit mappings whose memory, restart and reboot are measured
 #   BENCH_MAPPINGS=10000000           implicit mappings of the scale part, which takes some 800 bytes for each
 #   BENCH_GET_PRESENT="1000 100000 1000000"   mappings of others while GET is measured, ascending
 #   BENCH_ROUNDS=10                   windows of every PCP measure   BENCH_UNDER_WAY=1024   requests not yet answered
@@ -12,13 +14,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 B=${B:-build}
-only=${BENCH_ONLY:-}
+parts=(forward newflows scale tcp map explicit get)
+read -ra only <<<"${BENCH_ONLY:-${parts[*]}}"
 seconds=${BENCH_SECONDS:-4}
 remotes=${BENCH_REMOTES:-256}
 new_flows=${BENCH_FLOWS:-2097152}
 rounds=${BENCH_ROUNDS:-10}
 under_way=${BENCH_UNDER_WAY:-1024}
-read -ra present <<<"${BENCH_PRESENT:-100000}"
+read -ra present <<<"${BENCH_PRESENT:-1000 100000 1000000}"
+explicit=${BENCH_EXPLICIT:-1000000}
 scale=${BENCH_MAPPINGS:-10000000}
 get_present=${BENCH_GET_PRESENT:-1000 100000 1000000}
 read -ra state <<<"${BENCH_STATE:-$B/bench /dev/shm}"
@@ -32,6 +36,8 @@ declare -A daemons=()	# pids by namespace
 helpers=()	# pids
 conntrack_before=
 
+# say TEXT: what comes now, and how long it all has taken so far
+say() { printf '== [%d:%02d] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
 die() { echo "bench: $*" >&2; exit 1; }
 in_ns() { local ns=$1; shift; nsenter --net="/var/run/netns/$rig-$ns" "$@"; }
 
@@ -160,7 +166,7 @@ nft_up() {
 
 # ---- xcgn ----
 
-# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE [EXPLICIT [POOL]]: a fresh one, attached
+# daemon_start NAMESPACE MAPPINGS BLOCK-SIZE [EXPLICIT [POOL [SUBSCRIBERS]]]: a fresh one, attached
 daemon_start() {
 	local ns=$1
 	mkdir -p "$state_dir/$ns"
@@ -173,7 +179,7 @@ daemon_start() {
 		subscribers: {prefixes: [100.64.0.0/10], blocks: 8, explicit: ${4:-256}}
 		pcp: {rate: {requests: 0}}
 		timeouts: {udp: 3600}
-		tables: {mappings: $2, subscribers: 65536}
+		tables: {mappings: $2, subscribers: ${6:-65536}}
 		state-dir: $state_dir/$ns
 		pin-dir: $pins/$ns
 		control: $work/$ns.sock
@@ -226,7 +232,7 @@ measure() {
 }
 
 bench_forward() {
-	echo "== frames per second, 64 bytes, one CPU, $remotes remote peers"
+	say "frames per second, 64 bytes, one CPU, $remotes remote peers"
 	rig_up
 	conntrack_size 2097152
 	nft_up
@@ -236,7 +242,7 @@ bench_forward() {
 }
 
 bench_newflows() {
-	echo "== new flows per second, every frame opens one"
+	say "new flows per second, every frame opens one"
 	rig_up
 	conntrack_size "$new_flows"
 	nft_up
@@ -283,8 +289,8 @@ reaper_run() {
 bench_scale() {
 	local needed=$((scale * 800 / 1024 + 2000000)) free
 	free=$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)
-	[ "$free" -gt "$needed" ] || { echo "== $scale mappings: skipped, $needed kB of memory are needed and $free are free"; return 0; }
-	echo "== $scale mappings at once"
+	[ "$free" -gt "$needed" ] || { say "$scale mappings: skipped, $needed kB of memory are needed and $free are free"; return 0; }
+	say "$scale mappings at once"
 	rig_up
 	daemon_start xcgn $((scale + scale / 16)) 256 256 192.0.2.0/24
 	measure scale_bench -n "$rounds" -f "$scale" -r "$remotes" "$rig" "$work/windows" "$pins/xcgn"
@@ -303,7 +309,7 @@ tcp_listens() { in_ns "out-$1" ss -Hltn 'sport = 5201' | grep -q LISTEN; }
 bench_tcp() {
 	local round nat direction
 	local -A values=()
-	echo "== one TCP connection by iperf3, segmentation and checksum offloads off"
+	say "one TCP connection by iperf3, segmentation and checksum offloads off"
 	tcp_rig_up
 	nft_up
 	daemon_start xcgn 100000 256
@@ -333,7 +339,7 @@ map_run() {
 	local storage common
 	storage=$(df --output=fstype "$2" | tail -n 1)
 	common=(-p "$1" -n "$rounds" -s "$storage")
-	echo "== PCP requests per second, $1 explicit mappings present, state on $storage"
+	say "PCP requests per second, $1 explicit mappings present, state on $storage"
 	state_dir=$(mktemp -d "$(realpath "$2")/xcgn-bench.XXXXXX")
 	map_rig_up
 	daemon_start empty "$(($1 + 400000))" 64
@@ -353,8 +359,28 @@ bench_map() {
 	done
 }
 
+# What belongs to a mapping and no more: a pool and tables for just so many. A subscriber has 32 of them and one block.
+bench_explicit() {
+	local subscribers=$(((explicit + 31) / 32)) bits=24 common storage
+	local addresses=$(((subscribers + 1007) / 1008))
+	while [ $((1 << (32 - bits))) -ge $((addresses * 2)) ]; do bits=$((bits + 1)); done
+	[ $addresses -le 256 ] || die "BENCH_EXPLICIT=$explicit: the pool has ports for $((256 * 1008 * 32)) at most"
+	storage=$(df --output=fstype "${state[0]}" | tail -n 1)
+	common=(-p "$explicit" -n "$rounds" -s "$storage")
+	say "$explicit explicit mappings: memory, restart after kill -9, reboot, state on $storage"
+	state_dir=$(mktemp -d "$(realpath "${state[0]}")/xcgn-bench.XXXXXX")
+	map_rig_up
+	daemon_start filled "$explicit" 64 256 192.0.2.0/$bits $((subscribers + subscribers / 16 + 64))
+	measure explicit_bench -p "$explicit" -f "${daemons[filled]}" "$rig" "$work/windows" "$pins/filled"
+	daemon_kill filled
+	measure restart_bench "${common[@]}" -l "$work/filled.log" "$rig" "$work/windows" "$B/xcgnd" -c "$work/filled.yaml"
+	xcgnctl filled detach >/dev/null
+	measure restart_bench "${common[@]}" -e "$pins/filled" -l "$work/filled.log" "$rig" "$work/windows" "$B/xcgnd" -c "$work/filled.yaml"
+	rig_down
+}
+
 bench_get() {
-	echo "== GET pages per second, ${get_present// /, } mappings of others present"
+	say "GET pages per second, ${get_present// /, } mappings of others present"
 	state_dir=$(mktemp -d /dev/shm/xcgn-bench.XXXXXX)	# GET writes nothing
 	map_rig_up
 	daemon_start filled "$((${get_present##* } + 400000))" 256 2048 192.0.2.0/24
@@ -370,14 +396,17 @@ clean_up() {
 
 [ "$(id -u)" = 0 ] || die "needs root: namespaces, BPF"
 [ "$cpu" -gt 0 ] || die "needs two CPUs: one for what is measured, one for the rest"
-case $only in ''|forward|newflows|scale|tcp|map|get) ;; *) die "BENCH_ONLY=$only: forward, newflows, scale, tcp, map or get" ;; esac
+for part in "${only[@]}"; do
+	[[ " ${parts[*]} " == *" $part "* ]] || die "BENCH_ONLY: $part is none of ${parts[*]}"
+done
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 touch "$work/windows"
-for part in forward newflows scale tcp map get; do
-	[ -n "$only" ] && [ "$only" != $part ] || "bench_$part"
+for part in "${parts[@]}"; do
+	[[ " ${only[*]} " != *" $part "* ]] || "bench_$part"
 done
+say "done"
 /usr/bin/python3 tests/bench/report.py "$work/windows" "$B/bench/results.json"
 /usr/bin/python3 tests/bench/chart.py "$B/bench/results.json" "$B/bench/results.svg"
 echo "the same as JSON: $B/bench/results.json, and as bars: $B/bench/results.svg"

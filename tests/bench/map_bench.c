@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* PCP requests answered per second, and how long an answer takes: MAP create, renew and delete, and ANNOUNCE, by two servers
+/* PCP requests answered per second, and how long an answer takes: MAP create, renew and delete, ANNOUNCE, PEER, by two servers
  * side by side. One has nothing mapped but what a window creates, the other PRESENT explicit mappings beforehand. Windows of
- * the two are interleaved. What PEER makes cannot be deleted: it comes last, and to the second server only. */
+ * the two are interleaved. What PEER makes cannot be deleted: it comes last, and stays while the next window runs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -153,7 +153,7 @@ static bool run(struct bench *bench)
 			    !window_run(bench, (enum measure)measure, PATH_FILLED, first))
 				return false;
 	for (round = 0; round < options->rounds; round++, first += options->window)
-		if (!window_run(bench, PEER, PATH_FILLED, first))
+		if (!window_run(bench, PEER, PATH_EMPTY, first) || !window_run(bench, PEER, PATH_FILLED, first))
 			return false;
 	return true;
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define ANY_CPU (-1)
+
 /* Says why on stderr; always false. */
 bool bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -13,7 +15,7 @@ int namespace_open(const char *prefix, const char *name);
 bool namespace_enter(int fd);
 
 bool cpu_keep_to(int cpu);		/* this process runs there only */
-bool cpu_keep_off(int cpu);		/* anywhere but there */
+bool cpu_keep_off(int cpu);		/* anywhere but there; ANY_CPU: anywhere */
 
 double seconds_now(void);		/* CLOCK_MONOTONIC */
 /* CPU time that a process of one thread has had, in seconds; 0 if it cannot be read. Tells what something costs even where

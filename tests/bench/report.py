@@ -26,12 +26,14 @@ EXPECTED = [
     ("map-renew", None, None, "empty", None, 100000),
     ("map-renew", None, None, "filled", "empty", 0.8),
     ("restart", None, None, "filled", None, 100),
+    ("reboot", None, None, "filled", None, 5000),
+    ("memory", "in all", 1000000, "explicit", None, 600),
     ("get", "2 mappings", None, "among 1000", None, 30000),
     ("get-cpu", "17 mappings", None, "among 1000", None, 100),
     ("get-cpu", "17 mappings", None, "among 1000000", None, 100),
     ("get-cpu", None, None, "among 1000000", "among 1000", 1.3),
 ]
-AT_MOST = {"restart", "reaper", "get-cpu"}
+AT_MOST = {"restart", "reboot", "memory", "reaper", "get-cpu"}
 # Ratios worth printing, expected or not: path over base
 RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("filled", "empty"), ("among 1000000", "among 1000"), ("of all", "of 1000000")]
 NAMES = {"limit": "XDP redirect", "xcgn": "xcgn", "nft": "nftables", "empty": "empty table"}
@@ -42,6 +44,8 @@ def name(path, flows):
         return f"among {int(path.split()[1]):,}"
     if path.startswith("of "):
         return f"any of {flows if path == 'of all' else int(path.split()[1]):,}"
+    if path == "explicit":
+        return f"{flows:,} explicit"
     return f"{flows:,} present" if path == "filled" else NAMES[path]
 
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What a frame costs xcgn while its tables hold ten million mappings: with a flow of any of them, and with a flow of the first
  * million only, in turns; beside the limit. And how much memory the tables take. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include <bpf/bpf.h>
+#include "memory.h"
 #include "place.h"
 #include "result.h"
 #include "rig.h"
@@ -46,44 +43,15 @@ static bool fill(struct rig *rig, const struct options *options, uint64_t *ret_h
 
 /* ---- memory ---- */
 
-static double map_bytes(const char *path)
-{
-	char line[256];
-	unsigned long long bytes = 0;
-	int fd = bpf_obj_get(path);
-	FILE *file;
-
-	if (fd < 0)
-		return 0;	/* a program or a link */
-	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
-	file = fopen(line, "r");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "memlock: %llu", &bytes) == 1)
-			break;
-	if (file)
-		fclose(file);
-	close(fd);
-	return (double)bytes;
-}
-
 static bool measure_memory(const struct options *options, struct result *result)
 {
-	DIR *folder = opendir(options->pins);
-	const struct dirent *entry;
-	char path[512];
-	double sum = 0;
+	double bytes, pool;
 
-	if (!folder)
-		return bench_fail("%s: %s", options->pins, strerror(errno));
-	while ((entry = readdir(folder))) {
-		snprintf(path, sizeof(path), "%s/%s", options->pins, entry->d_name);
-		if (*entry->d_name != '.')
-			sum += map_bytes(path);
-	}
-	closedir(folder);
-	fprintf(stderr, "  tables: %.0f MB\n", sum / 1e6);
+	if (!memory_of_maps(options->pins, &bytes, &pool))
+		return false;
+	fprintf(stderr, "  tables: %.0f MB, %.0f MB of them for the pool\n", bytes / 1e6, pool / 1e6);
 	result->unit = "bytes";
-	result_add_value(result, sum / options->flows);
+	result_add_value(result, bytes / options->flows);
 	return true;
 }
 
@@ -123,7 +91,7 @@ static bool measure(struct rig *rig, const struct options *options, struct resul
 static bool run(struct rig *rig, const struct options *options)
 {
 	struct result frames[VARIANTS] = { [LIMIT] = { .path = "limit" }, [SOME] = { .path = "of 1000000" }, [ALL] = { .path = "of all" } };
-	struct result memory = { .measure = "memory", .direction = "a mapping", .path = "of all", .flows = options->flows };
+	struct result memory = { .measure = "memory", .direction = "in maps", .path = "of all", .flows = options->flows };
 	uint64_t held;
 	int variant;
 
