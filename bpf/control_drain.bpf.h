@@ -10,7 +10,8 @@ static long drain_step(__u32 step, struct cgn_drain_request *request)
 
 	if (!pool || step >= request->count)
 		return 1;
-	request->changed += __sync_lock_test_and_set(&pool->state, request->state) != request->state;
+	if (cgn_read_once(pool->state) != CGN_POOL_LEAVING)
+		request->changed += __sync_lock_test_and_set(&pool->state, request->state) != request->state;
 	return 0;
 }
 

@@ -65,13 +65,14 @@ static __always_inline int protocol_index(__u8 protocol)
 /* The index in `pools` of an external address in host order, or -1. */
 static __always_inline int address_index(const struct cgn_settings *settings, __u32 address)
 {
+	const struct cgn_ranges *ranges = &settings->ranges[settings->ranges_now & 1];
 	__u32 i;
 
 	for (i = 0; i < CGN_RANGES_MAX; i++) {
-		if (i >= settings->range_count)
+		if (i >= ranges->count)
 			break;
-		if (address - settings->range[i].first <= settings->range[i].last - settings->range[i].first)
-			return (int)(settings->range[i].index + (address - settings->range[i].first));
+		if (address - ranges->range[i].first <= ranges->range[i].last - ranges->range[i].first)
+			return (int)(ranges->range[i].index + (address - ranges->range[i].first));
 	}
 	return -1;
 }

@@ -17,6 +17,7 @@
 #include "control_move.bpf.h"
 #include "control_own.bpf.h"
 #include "control_drain.bpf.h"
+#include "control_pool.bpf.h"
 #include "describe.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -413,6 +414,15 @@ int control_reroute(struct cgn_clock_request *ctx)
 	ctx->jiffies = bpf_jiffies64();
 	if (settings)
 		settings->routes_jiffies = ctx->jiffies + clock_hz;
+	return 0;
+}
+
+SEC("syscall")
+int control_pool(struct cgn_pool_request *ctx)
+{
+	struct cgn_pool_request request = *ctx;
+
+	ctx->status = (__u32)pool_change(&request);
 	return 0;
 }
 

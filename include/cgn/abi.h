@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 18	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 19	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -223,9 +223,12 @@ CGN_ASSERT_SIZE(struct cgn_block, 48 + 2 * CGN_PROTOCOLS * CGN_BLOCK_WORDS * 8);
 enum cgn_pool_state {
 	CGN_POOL_ACTIVE,
 	CGN_POOL_DRAINING,	/* no new mapping; those that there are live on until they end by themselves */
+	CGN_POOL_LEAVING,	/* the same, and the address is none of ours any more when the last block of it is free */
 };
 
-/* Value of `pools`: one external address. Block n of it has ports first_port + n * block_size and on. */
+#define CGN_POOL_NONE 0xffffffffu	/* `pool` of an address that is in no pool of the configuration */
+
+/* Value of `pools`: one external address, if it has blocks. Block n of it has ports first_port + n * block_size and on. */
 struct cgn_pool {
 	__u8 addr4[4] __attribute__((aligned(4)));
 	__u32 state;		/* cgn_pool_state */
@@ -234,7 +237,7 @@ struct cgn_pool {
 	__u32 first_port;
 	__u32 block_shift;	/* log2 of the block size */
 	__u32 blocks_used;
-	__u32 pool;		/* which entry of the configuration's `pools` */
+	__u32 pool;		/* which entry of the configuration's `pools`, or CGN_POOL_NONE */
 	__u64 taken[CGN_POOL_WORDS];	/* one bit a block */
 };
 CGN_ASSERT_SIZE(struct cgn_pool, 32 + CGN_POOL_WORDS * 8);
@@ -357,6 +360,13 @@ struct cgn_range {		/* contiguous external addresses */
 	__u32 reserved;
 };
 
+/* All external addresses. */
+struct cgn_ranges {
+	__u32 count;
+	__u32 reserved;
+	struct cgn_range range[CGN_RANGES_MAX];
+};
+
 /* First match wins; overrides stand before prefixes. Rule n admits subscribers with the limits of `templates` [n]. */
 struct cgn_subscriber_rule {
 	__u32 network, mask;	/* host order */
@@ -391,8 +401,8 @@ struct cgn_settings {
 	__u32 rest_s;
 	__u32 cache_s;		/* packets may go this long without stamping their mapping; 0: `cache` is not used */
 	__u32 cache_mask;	/* lines minus 1 */
-	__u32 address_count;
-	__u32 range_count;
+	__u32 address_count;		/* entries of `pools` in use all lie below */
+	__u32 ranges_now;		/* which of the two `ranges` counts: the other one is written, then this */
 	__u32 rule_count;
 	__u32 rules;			/* another number with every writing of `rule` and `templates`, never 0 */
 	__u32 report_source_ns, report_total_ns;	/* ICMP errors of our own: one each so many ns to one sender, and in all; 0: none */
@@ -400,7 +410,7 @@ struct cgn_settings {
 	__u32 mss_clamp;		/* most that a SYN may say; 0: whatever it says */
 	/* Next hops that serve until this jiffy or less were asked for before routes, neighbours or links changed: they serve no more. */
 	__u64 routes_jiffies;
-	struct cgn_range range[CGN_RANGES_MAX];
+	struct cgn_ranges ranges[2];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };
 
@@ -409,12 +419,12 @@ struct cgn_meta {
 	__u32 layout;		/* CGN_LAYOUT_VERSION; written last, 0 = being built */
 	__u32 epoch_base_s;	/* Epoch Time is now minus this (RFC 6887 section 8.5) */
 	__u32 epoch_reason;	/* cgn_epoch_reason */
-	__u32 address_count;	/* sizes the maps were built for */
-	__u32 block_count;
+	__u32 address_count;	/* external addresses of the configuration */
+	__u32 block_count;	/* their port blocks */
 	__u32 mappings_max, subscribers_max;
 	__u32 clock_hz;		/* ticks of bpf_jiffies64() per second */
 	__u64 epoch_base_unix;	/* wall clock of the last reset, for people */
-	__u64 config_hash;	/* of the pools: what a restart may not change under live mappings */
+	__u64 reserved;		/* before layout 19: a hash of the pools */
 	__u64 store_id;		/* of the stable storage that has every acknowledged mapping of these maps; 0: none has */
 	char boot_id[40];
 	char programs[40];	/* which build's programs are pinned */
@@ -617,6 +627,25 @@ struct cgn_drain_request {
 	__u32 first, count;
 	__u32 state;			/* cgn_pool_state */
 	__u32 changed;			/* out: that had another one */
+};
+
+/* In and out of control_pool(): one entry of `pools` begins, changes hands between pools of the configuration, or ends. */
+struct cgn_pool_request {
+	__u32 action;			/* cgn_pool_action */
+	__u32 index;			/* in `pools` */
+	__u32 status;			/* out: CGN_OK; CGN_BUSY: the entry, or a block of it, is in use: then nothing changed */
+	__u32 state;			/* CGN_POOL_ENTER, CGN_POOL_STATE: cgn_pool_state */
+	__u32 pool;			/* the same: its entry of the configuration's `pools`, or CGN_POOL_NONE */
+	__u8 addr4[4];			/* CGN_POOL_ENTER, and what follows */
+	__u32 first_block, block_count, first_port, block_shift;
+	__u32 reserved;
+};
+CGN_ASSERT_SIZE(struct cgn_pool_request, 44);
+
+enum cgn_pool_action {
+	CGN_POOL_ENTER,			/* an entry that is free becomes this address */
+	CGN_POOL_STATE,			/* other state, other pool; nothing else */
+	CGN_POOL_REMOVE,		/* one that is CGN_POOL_LEAVING and has no block in use but empty ones of the operator becomes free */
 };
 
 /* In and out of control_clock(), and what control_reroute() takes and leaves. */

@@ -211,7 +211,7 @@ static const char full[] =
 	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61, rest: 0}\n"
 	"icmp-errors: {sender: 3, total: 77}\n"
 	"mss-clamp: 1300\n"
-	"tables: {mappings: 5000, subscribers: 70}\n"
+	"tables: {mappings: 5000, subscribers: 70, addresses: 30}\n"
 	"filtering: address-dependent\n"
 	"pcp:\n"
 	"  listen: [198.51.100.1, 10.1.0.1]\n"
@@ -257,6 +257,8 @@ static void test_full_network(void **state)
 	assert_int_equal(config->pools[1].last_port, 127);
 	assert_int_equal(config->pools[1].block_size, 64);
 	assert_int_equal(config_address_count(config), 16 + 4 + 1);
+	assert_int_equal(config_address_room(config), 30);
+	assert_int_equal(config_block_room(config), 20 * 4 + 1 + 9 * 4);
 	config_free(config);
 }
 
@@ -797,6 +799,8 @@ static void test_bad_numbers(void **state)
 		{ MINIMAL "mss-clamp: 65496\n", 6, { "mss-clamp: 65496 is out of range" } },
 		{ MINIMAL "tables: {mappings: 0}\n", 6, { "tables.mappings", "1 to 16777216" } },
 		{ MINIMAL "tables: {mappings: 16777217}\n", 6, { "tables.mappings" } },
+		{ MINIMAL "tables: {addresses: 4097}\n", 6, { "tables.addresses", "1 to 4096" } },
+		{ MINIMAL "tables: {addresses: 15}\n", 6, { "tables.addresses: 15 is less than the 16 addresses" } },
 		{ MINIMAL "tables: {subscribers: 4194305}\n", 6, { "tables.subscribers", "1 to 4194304" } },
 		{ MINIMAL "pcp: {lifetime: {min: 0}}\n", 6, { "pcp.lifetime.min", "1 to 31536000" } },
 		{ MINIMAL "pcp: {lifetime: {max: 4294967295}}\n", 6, { "pcp.lifetime.max" } },

@@ -41,6 +41,9 @@ static const struct command commands[] = {
 	  "What is there lives on until it ends by itself; clients of explicit mappings are told when that is, and get another address after it. "
 	  "`show pools' tells what is left. Holds until `pool undrain' or a reboot. Needs xcgnd.", NULL, false, xcgnctl_pool_drain },
 	{ "pool undrain", "ADDRESS|NAME", "new mappings there again", "Needs xcgnd.", NULL, false, xcgnctl_pool_undrain },
+	{ "reload", NULL, "take over the configuration file as it is now, as by SIGHUP",
+	  "Refused wholly, with the reason, if any of it cannot be had without loss. Addresses that are taken out of `pools' leave when the "
+	  "last port block of each is free: `show pools'. Needs xcgnd.", NULL, false, xcgnctl_reload },
 	{ "attach", "[INTERFACE...]", "put the programs on interfaces",
 	  "Default: all interfaces of the configuration. If one fails, those attached by this call are detached again.", NULL, true,
 	  xcgnctl_attach },

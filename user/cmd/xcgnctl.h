@@ -60,6 +60,7 @@ int xcgnctl_show_stats(struct xcgnctl *ctl);
 int xcgnctl_show_interfaces(struct xcgnctl *ctl);
 int xcgnctl_clear(struct xcgnctl *ctl);
 int xcgnctl_subscriber_moved(struct xcgnctl *ctl);
+int xcgnctl_reload(struct xcgnctl *ctl);
 int xcgnctl_pool_drain(struct xcgnctl *ctl);
 int xcgnctl_pool_undrain(struct xcgnctl *ctl);
 int xcgnctl_who(struct xcgnctl *ctl);

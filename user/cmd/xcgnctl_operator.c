@@ -88,6 +88,11 @@ static int ask_drain(const struct xcgnctl *ctl, int is_draining)
 	return ask(ctl, json_pack("{s:s, s:s, s:b}", "command", "drain", "what", ctl->arguments[0], "draining", is_draining));
 }
 
+int xcgnctl_reload(struct xcgnctl *ctl)
+{
+	return ask(ctl, json_pack("{s:s}", "command", "reload"));
+}
+
 int xcgnctl_pool_drain(struct xcgnctl *ctl)
 {
 	return ask_drain(ctl, 1);

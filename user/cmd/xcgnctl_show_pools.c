@@ -66,6 +66,11 @@ static struct usage *count_usage(const struct tables *tables)
 	return usages;
 }
 
+static const char *text_pool_state(uint32_t state)
+{
+	return state == CGN_POOL_ACTIVE ? "active" : state == CGN_POOL_LEAVING ? "leaving" : "draining";
+}
+
 static json_t *describe_pool(const struct config *config, const struct cgn_pool *pool, const struct usage *usage)
 {
 	uint32_t size = 1u << (pool->block_shift & 15);
@@ -73,7 +78,7 @@ static json_t *describe_pool(const struct config *config, const struct cgn_pool 
 	return json_pack("{s:s, s:s?, s:s, s:s, s:{s:I, s:I, s:I}, s:o, s:o}",
 			 "address", text_address4(pool->addr4).text,
 			 "pool", pool->pool < config->pools_count ? config->pools[pool->pool].name : NULL,
-			 "state", pool->state == CGN_POOL_ACTIVE ? "active" : "draining",
+			 "state", text_pool_state(pool->state),
 			 "ports", text_ports(pool->first_port, pool->block_count * size).text,
 			 "blocks", "used", (json_int_t)usage->blocks, "total", (json_int_t)pool->block_count, "size", (json_int_t)size,
 			 "used", json_per_protocol(usage->used),
@@ -90,7 +95,7 @@ int xcgnctl_show_pools(struct xcgnctl *ctl)
 	if (!usages)
 		return xcgnctl_fail_memory();
 	for (i = 0; i < tables.pool_count; i++)
-		if (!output_record(&output, describe_pool(ctl->config, &tables.pools[i], &usages[i])))
+		if (tables.pools[i].block_count && !output_record(&output, describe_pool(ctl->config, &tables.pools[i], &usages[i])))
 			break;
 	free(usages);
 	return i < tables.pool_count ? EXIT_KERNEL : output_finish(&output);

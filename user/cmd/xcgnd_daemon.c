@@ -13,11 +13,13 @@
 #include "config.h"
 #include "control.h"
 #include "dataplane.h"
+#include "dataplane_pools.h"
 #include "event_log.h"
 #include "event_loop.h"
 #include "expiry.h"
 #include "hold.h"
 #include "instance_lock.h"
+#include "leaving.h"
 #include "log.h"
 #include "netlink.h"
 #include "notices.h"
@@ -25,11 +27,13 @@
 #include "pcp_proto.h"
 #include "pcp_server.h"
 #include "pcp_service.h"
+#include "pool_plan.h"
 #include "route_watch.h"
 #include "statics.h"
 #include "xcgnd_daemon.h"
 #include "xcgnd_memory.h"
 #include "xcgnd_operator.h"
+#include "xcgnd_reload.h"
 
 #define ANNOUNCE_S 128		/* ten multicasts take this long */
 #define LOCK_WAIT_MS 1000	/* a killed daemon's memory takes a moment to be given back */
@@ -47,6 +51,8 @@ struct daemon {
 	struct expiry *expiry;
 	struct event_log *events;
 	struct hold *hold;
+	struct leaving *leaving;
+	struct pool_plan plan;		/* of the start */
 	struct audit_writer *audit;
 	struct route_watch *routes;
 	struct control *control;
@@ -77,18 +83,25 @@ static struct pcp_policy policy_of(const struct config *config)
 	return policy;
 }
 
+static void warn_of(const char *path, const struct config *config)
+{
+	char text[512];
+	unsigned n;
+
+	for (n = 0; config_warning(config, n, text, sizeof(text)); n++)
+		log_warning("%s: %s", path, text);
+}
+
 static struct config *load_config(const char *path)
 {
 	struct config *config = NULL;
 	char text[512];
-	unsigned n;
 
 	if (!config_load(path, &config, text, sizeof(text))) {
 		log_error("%s", text);
 		return NULL;
 	}
-	for (n = 0; config_warning(config, n, text, sizeof(text)); n++)
-		log_warning("%s: %s", path, text);
+	warn_of(path, config);
 	return config;
 }
 
@@ -190,14 +203,6 @@ static bool command_drain(void *context, const json_t *request, json_t *reply, s
 	return operator_drain(&operator, ((const struct daemon *)context)->config, request, reply, error);
 }
 
-static const struct control_command commands[] = {
-	{ "status", command_status },
-	{ "clear", command_clear },
-	{ "move", command_move },
-	{ "drain", command_drain },
-	{ NULL, NULL },
-};
-
 /* ---- events ---- */
 
 static void handle_stop(struct ev_loop *loop, struct ev_signal *signal, int events)
@@ -220,48 +225,77 @@ static void refresh_addresses(struct daemon *daemon, const struct config *config
 		log_error("%s", text);
 }
 
-/* Takes over another configuration, or keeps the old one wholly. */
-static bool reload(struct daemon *daemon, struct config *config)
+/* Takes over the configuration file as it is now, or keeps the one before wholly. */
+static bool reload(struct daemon *daemon, struct control_error *error)
 {
-	struct dataplane_error error;
-	struct pcp_policy policy = policy_of(config);
+	const struct operator operator = operator_of(daemon);
+	struct dataplane_error refused;
+	struct config *config = NULL;
+	struct pool_plan plan;
+	struct pcp_policy policy;
 
-	if (strcmp(config->pin_dir, daemon->config->pin_dir) || strcmp(config->state_dir, daemon->config->state_dir) ||
-	    strcmp(config->control, daemon->config->control)) {
-		log_error("reload: `pin-dir`, `state-dir` and `control` change with a restart only; nothing was changed");
+	error->code = DATAPLANE_CONFIG;
+	if (!config_load(daemon->config_path, &config, error->text, sizeof(error->text)))
 		return false;
+	if (!reload_tables(&operator, daemon->config, config, &plan, &refused)) {
+		config_free(config);
+		return operator_fail(error, refused.code, "%s; nothing was changed", refused.text);
 	}
-	if (!dataplane_accepts(daemon->dp, config, &error) || !statics_apply(daemon->dp, config, &error) ||
-	    !dataplane_configure(daemon->dp, config, &error)) {
-		log_error("reload: %s; nothing else was changed", error.text);
-		statics_apply(daemon->dp, daemon->config, &error);
-		return false;
-	}
+	warn_of(daemon->config_path, config);
+	policy = policy_of(config);
 	pcp_server_set_policy(daemon->server, &policy);
 	pcp_service_set_config(daemon->service, config);
 	audit_writer_configure(daemon->audit, &config->log);
 	refresh_addresses(daemon, config);
+	config_free(daemon->config);
+	daemon->config = config;
+	log_info("reloaded %s", daemon->config_path);
+	reload_tell(&operator, &plan);
+	pool_plan_done(&plan);
+	leaving_look(daemon->leaving);
 	return true;
+}
+
+static bool reload_and_say(struct daemon *daemon, struct control_error *error)
+{
+	bool is_done;
+
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)dataplane_now_s() * 1000000);
+	is_done = reload(daemon, error);
+	if (!is_done)
+		log_error("reload: %s", error->text);
+	sd_notify(0, "READY=1");
+	return is_done;
 }
 
 static void handle_reload(struct ev_loop *loop, struct ev_signal *signal, int events)
 {
-	struct daemon *daemon = signal->data;
-	struct config *config;
+	struct control_error error;
 
 	(void)loop;
 	(void)events;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)dataplane_now_s() * 1000000);
-	config = load_config(daemon->config_path);
-	if (config && reload(daemon, config)) {
-		config_free(daemon->config);
-		daemon->config = config;
-		log_info("reloaded %s", daemon->config_path);
-	} else {
-		config_free(config);
-	}
-	sd_notify(0, "READY=1");
+	reload_and_say(signal->data, &error);
 }
+
+static bool command_reload(void *context, const json_t *request, json_t *reply, struct control_error *error)
+{
+	struct daemon *daemon = context;
+
+	(void)request;
+	if (!reload_and_say(daemon, error))
+		return false;
+	json_object_set_new(reply, "reloaded", json_string(daemon->config_path));
+	return true;
+}
+
+static const struct control_command commands[] = {
+	{ "status", command_status },
+	{ "reload", command_reload },
+	{ "clear", command_clear },
+	{ "move", command_move },
+	{ "drain", command_drain },
+	{ NULL, NULL },
+};
 
 static void handle_netlink(struct ev_loop *loop, struct ev_io *io, int events)
 {
@@ -362,10 +396,12 @@ static enum daemon_exit open_dataplane(struct daemon *daemon)
 	if (!memory_suffices(daemon->config))
 		return DAEMON_KERNEL;
 	daemon->dp = dataplane_open(daemon->config, &fresh, &error);
-	if (daemon->dp && dataplane_configure(daemon->dp, daemon->config, &error))
+	if (daemon->dp && dataplane_pools_prepare(daemon->dp, daemon->config, &daemon->plan, &error) &&
+	    dataplane_configure(daemon->dp, daemon->config, &error))
 		daemon->persistence = persistence_open(daemon->config, daemon->dp, fresh, &error);
 	/* what clients have comes before what the operator adds */
-	if (!daemon->persistence || !statics_apply(daemon->dp, daemon->config, &error)) {
+	if (!daemon->persistence || !statics_apply(daemon->dp, daemon->config, &error) ||
+	    !dataplane_pools_commit(daemon->dp, daemon->config, &daemon->plan, &error)) {
 		log_error("%s", error.text);
 		return (enum daemon_exit)error.code;
 	}
@@ -410,6 +446,7 @@ static enum daemon_exit open_service(struct daemon *daemon)
 {
 	struct dataplane_error refused;
 	struct control_error error;
+	struct operator operator;
 	char text[256];
 
 	daemon->service = pcp_service_new(daemon->loop, daemon->server, daemon->config);
@@ -452,6 +489,14 @@ static enum daemon_exit open_service(struct daemon *daemon)
 		return DAEMON_KERNEL;
 	}
 	announce_if_reset(daemon);
+	operator = operator_of(daemon);
+	reload_tell(&operator, &daemon->plan);
+	pool_plan_done(&daemon->plan);
+	daemon->leaving = leaving_new(daemon->loop, daemon->dp, daemon->persistence);
+	if (!daemon->leaving) {
+		log_error("out of memory");
+		return DAEMON_KERNEL;
+	}
 	if (!pcp_service_listening(daemon->service))
 		log_warning("no internal interface has an IPv4 address yet: PCP waits for one");
 	daemon->control = control_new(daemon->loop, daemon->config->control, commands, daemon, &error);
@@ -504,6 +549,8 @@ void daemon_free(struct daemon *daemon)
 	if (!daemon)
 		return;
 	control_free(daemon->control);
+	leaving_free(daemon->leaving);
+	pool_plan_done(&daemon->plan);
 	hold_free(daemon->hold);
 	event_log_free(daemon->events);
 	audit_writer_free(daemon->audit);

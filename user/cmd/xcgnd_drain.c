@@ -10,6 +10,7 @@
 #include "dataplane.h"
 #include "explicit_parts.h"
 #include "log.h"
+#include "pool_plan.h"
 #include "table_walk.h"
 #include "xcgnd_operator.h"
 
@@ -19,7 +20,7 @@ struct draining {
 	uint32_t pool_count;
 	bool is_draining;
 	bool *concerned;		/* external addresses, by index */
-	uint32_t addresses, changed;
+	uint32_t addresses, changed, leaving;
 	uint64_t told, untold;		/* explicit parts */
 };
 
@@ -38,6 +39,7 @@ static bool find_addresses(struct draining *draining, const struct config *confi
 		draining->concerned[i] = is_address ? !memcmp(pool->addr4, addr4, sizeof(addr4)) :
 					 pool->pool < config->pools_count && !strcmp(config->pools[pool->pool].name, what);
 		draining->addresses += draining->concerned[i];
+		draining->leaving += draining->concerned[i] && pool->state == CGN_POOL_LEAVING;
 	}
 	return draining->addresses;
 }
@@ -101,6 +103,21 @@ static bool tell_clients(struct draining *draining)
 	return is_done;
 }
 
+bool operator_tell_leaving(const struct operator *operator, const struct pool_plan *plan)
+{
+	struct draining draining = { .operator = operator };
+	bool is_done;
+	uint32_t i;
+
+	draining.pools = dataplane_pools(operator->dp, &draining.pool_count);
+	draining.concerned = calloc(draining.pool_count + 1, sizeof(*draining.concerned));
+	for (i = 0; draining.concerned && i < draining.pool_count && i < plan->count; i++)
+		draining.concerned[i] = plan->change[i] == POOL_LEAVES;
+	is_done = draining.concerned && tell_clients(&draining);
+	free(draining.concerned);
+	return is_done;
+}
+
 static uint64_t blocks_left(const struct draining *draining)
 {
 	uint64_t left = 0;
@@ -126,6 +143,8 @@ bool operator_drain(const struct operator *operator, const struct config *config
 		return operator_fail(error, DATAPLANE_KERNEL, "pool: out of memory");
 	if (!find_addresses(&draining, config, what))
 		is_done = operator_fail(error, DATAPLANE_CONFIG, "pool: \"%.64s\" is neither an external address nor the name of a pool", what);
+	else if (!draining.is_draining && draining.leaving)
+		is_done = operator_fail(error, DATAPLANE_STATE, "pool: %.64s is in no pool of the configuration any more, and leaves", what);
 	is_done = is_done && set_states(&draining, error);
 	if (is_done && draining.is_draining && draining.changed && !tell_clients(&draining))
 		is_done = operator_fail(error, DATAPLANE_KERNEL, "pool: it is drained, but not all clients are told: out of memory");

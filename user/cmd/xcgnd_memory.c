@@ -24,16 +24,11 @@ static uint64_t hash_bytes(uint64_t entries, uint64_t key, uint64_t value)
 struct memory_need memory_need(const struct config *config)
 {
 	struct memory_need need = {};
-	unsigned i, j;
 
-	need.ports = (uint64_t)config_address_count(config) * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS * sizeof(struct cgn_slot);
+	need.ports = (uint64_t)config_address_room(config) * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS * sizeof(struct cgn_slot);
 	if (config->address_dependent)
-		need.ports += (uint64_t)CGN_SESSION_LINE(config_address_count(config), 0) * sizeof(struct cgn_session_line);
-	for (i = 0; i < config->pools_count; i++)
-		for (j = 0; j < config->pools[i].addresses_count; j++)
-			need.blocks += (1ull << (32 - config->pools[i].addresses[j].length)) *
-				       ((config->pools[i].last_port + 1u - config->pools[i].first_port) / config->pools[i].block_size) *
-				       sizeof(struct cgn_block);
+		need.ports += (uint64_t)CGN_SESSION_LINE(config_address_room(config), 0) * sizeof(struct cgn_session_line);
+	need.blocks = (uint64_t)config_block_room(config) * sizeof(struct cgn_block);
 	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping)) +
 			(uint64_t)config_cache_lines(config) * sizeof(struct cgn_cache_line);
 	need.explicit_mappings = hash_bytes(config->mappings_max, sizeof(struct cgn_explicit_key), sizeof(struct cgn_explicit));

@@ -16,6 +16,7 @@ struct explicit_parts;
 struct notices;
 struct pcp_server;
 struct persistence;
+struct pool_plan;
 
 struct operator {		/* all borrowed */
 	struct dataplane *dp;
@@ -33,6 +34,8 @@ bool operator_move(const struct operator *operator, const json_t *request, json_
 /* {"what":"ADDRESS or NAME","draining":true}: external addresses are taken out of use, or back. */
 bool operator_drain(const struct operator *operator, const struct config *config, const json_t *request, json_t *reply,
 		    struct control_error *error);
+/* Clients of mappings at addresses that leave are told how long those live. False: out of memory. */
+bool operator_tell_leaving(const struct operator *operator, const struct pool_plan *plan);
 
 /* ---- shared by them ---- */
 

@@ -206,6 +206,28 @@ void block_recorder_adopt(struct block_recorder *recorder)
 	}
 }
 
+/* Nothing is recorded of the operator's. */
+static bool is_operators(const struct block_recorder *recorder, uint32_t address, uint32_t number)
+{
+	const struct cgn_block *block = block_at(recorder, address, number);
+	struct block_state state;
+
+	return block && block_read(block, &state) && state.owner.realm == CGN_OPERATOR_REALM &&
+	       recorder->prints[recorder->pools[address].first_block + number] == fingerprint(&state);
+}
+
+bool block_recorder_is_clear(const struct block_recorder *recorder, uint32_t address)
+{
+	uint32_t word;
+	uint64_t owned;
+
+	for (word = 0; address < recorder->pool_count && word < CGN_POOL_WORDS; word++)
+		for (owned = recorder->owned[address][word]; owned; owned &= owned - 1)
+			if (!is_operators(recorder, address, word * 64 + (uint32_t)__builtin_ctzll(owned)))
+				return false;
+	return true;
+}
+
 uint32_t block_recorder_count(const struct block_recorder *recorder)
 {
 	return recorder->count;

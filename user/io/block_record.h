@@ -26,6 +26,9 @@ int block_recorder_update(struct block_recorder *recorder);
 /* Puts what is owned or rests, some blocks at a time; *cursor is 0 at first, and 0 again after the last. 0 or -errno. */
 int block_recorder_put_all(struct block_recorder *recorder, uint32_t *cursor);
 
+/* Does the record say of no block of this external address that a subscriber owns it? */
+bool block_recorder_is_clear(const struct block_recorder *recorder, uint32_t address);
+
 uint32_t block_recorder_count(const struct block_recorder *recorder);	/* owned by subscribers, as recorded */
 
 /* Gives fresh maps the blocks that a store had, once its grants stand. Returns how many have their owners again. */

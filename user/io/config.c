@@ -97,15 +97,48 @@ void config_free(struct config *config)
 
 /* ---- questions ---- */
 
+uint32_t config_pool_addresses(const struct config_pool *pool)
+{
+	uint32_t count = 0;
+	unsigned i;
+
+	for (i = 0; i < pool->addresses_count; i++)
+		count += (uint32_t)prefix_count(pool->addresses[i]);
+	return count;
+}
+
 uint32_t config_address_count(const struct config *config)
 {
 	uint32_t count = 0;
-	unsigned i, j;
+	unsigned i;
 
 	for (i = 0; i < config->pools_count; i++)
-		for (j = 0; j < config->pools[i].addresses_count; j++)
-			count += (uint32_t)prefix_count(config->pools[i].addresses[j]);
+		count += config_pool_addresses(&config->pools[i]);
 	return count;
+}
+
+uint32_t config_pool_blocks(const struct config_pool *pool)
+{
+	return ((uint32_t)pool->last_port + 1 - pool->first_port) / pool->block_size;
+}
+
+uint32_t config_address_room(const struct config *config)
+{
+	return config->addresses_max ? config->addresses_max : config_address_count(config);
+}
+
+/* Addresses that come later may be of the pool whose addresses have most blocks. */
+uint32_t config_block_room(const struct config *config)
+{
+	uint32_t blocks = 0, most = 0, each;
+	unsigned i;
+
+	for (i = 0; i < config->pools_count; i++) {
+		each = config_pool_blocks(&config->pools[i]);
+		most = each > most ? each : most;
+		blocks += config_pool_addresses(&config->pools[i]) * each;
+	}
+	return blocks + (config_address_room(config) - config_address_count(config)) * most;
 }
 
 static bool pool_warning(const struct config *config, unsigned *n, char *text, size_t text_size)

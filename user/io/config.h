@@ -82,6 +82,7 @@ struct config {
 	bool address_dependent;			/* filtering of what MAP and the operator did not make */
 	uint32_t mss_clamp;			/* most that a TCP SYN may say; 0: whatever it says */
 	uint32_t mappings_max, subscribers_max;
+	uint32_t addresses_max;			/* external addresses that the tables have room for; 0: as many as there are */
 	struct config_pcp pcp;
 	struct config_log log;
 	char *state_dir, *pin_dir, *control;
@@ -97,6 +98,12 @@ bool config_warning(const struct config *config, unsigned n, char *text, size_t 
 
 /* External addresses of all pools together, in order of configuration. */
 uint32_t config_address_count(const struct config *config);
+uint32_t config_pool_addresses(const struct config_pool *pool);
+/* Port blocks of each address of a pool. */
+uint32_t config_pool_blocks(const struct config_pool *pool);
+/* So many external addresses and port blocks tables are made for: those of the pools, and what `tables.addresses` wants beyond. */
+uint32_t config_address_room(const struct config *config);
+uint32_t config_block_room(const struct config *config);
 /* Lines of the cache in front of `mappings`: a power of two, half full when all mappings are in use. */
 uint32_t config_cache_lines(const struct config *config);
 

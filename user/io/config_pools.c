@@ -192,6 +192,15 @@ static bool check_addresses(struct config_source *source, const struct config *c
 	return ok;
 }
 
+static bool check_room(struct config_source *source, const struct config *config)
+{
+	uint32_t count = config_address_count(config);
+
+	return !config->addresses_max || config->addresses_max >= count ? true :
+	       config_fail(source, config_at("tables.addresses"), "%u is less than the %u addresses of `pools`; right is that many at least",
+			   config->addresses_max, count);
+}
+
 bool config_build_pools(struct config_source *source, const struct config_file *file, struct config *config)
 {
 	unsigned i;
@@ -203,5 +212,5 @@ bool config_build_pools(struct config_source *source, const struct config_file *
 	for (i = 0; i < file->pools_count; i++)
 		if (!build_pool(source, &file->pools[i], config, i))
 			return false;
-	return check_addresses(source, config);
+	return check_addresses(source, config) && check_room(source, config);
 }

@@ -103,6 +103,7 @@ static const cyaml_schema_field_t icmp_errors_fields[] = {
 static const cyaml_schema_field_t tables_fields[] = {
 	NUMBER("mappings", config.mappings_max),
 	NUMBER("subscribers", config.subscribers_max),
+	NUMBER("addresses", config.addresses_max),
 	CYAML_FIELD_END
 };
 

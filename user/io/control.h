@@ -9,7 +9,7 @@
 struct ev_loop;
 struct control;	/* opaque */
 
-struct control_error { int code; char text[256]; };
+struct control_error { int code; char text[512]; };
 
 /* One command. Adds what it has to say to `reply`, which control owns; false with `error` filled: nothing changed. */
 struct control_command {

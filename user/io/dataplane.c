@@ -20,6 +20,8 @@
 #pragma GCC diagnostic pop
 #include "config.h"
 #include "dataplane_internal.h"
+#include "dataplane_pools.h"
+#include "pool_plan.h"
 
 #define CLOCK_SHIFT 34	/* bpf/clock.bpf.h */
 
@@ -138,61 +140,6 @@ void dataplane_object_close(void *skeleton)
 
 /* ---- what is to be built ---- */
 
-static uint32_t log2_of(uint32_t value)
-{
-	return 31 - (uint32_t)__builtin_clz(value);
-}
-
-static uint32_t blocks_of(const struct config_pool *pool)
-{
-	return ((uint32_t)pool->last_port + 1 - pool->first_port) / pool->block_size;
-}
-
-static uint32_t addresses_of(struct config_prefix4 prefix)
-{
-	return 1u << (32 - prefix.length);
-}
-
-static uint32_t block_count(const struct config *config)
-{
-	uint32_t count = 0;
-	unsigned i, j;
-
-	for (i = 0; i < config->pools_count; i++)
-		for (j = 0; j < config->pools[i].addresses_count; j++)
-			count += addresses_of(config->pools[i].addresses[j]) * blocks_of(&config->pools[i]);
-	return count;
-}
-
-static uint64_t hash_add(uint64_t hash, uint64_t value)
-{
-	int i;
-
-	for (i = 0; i < 8; i++)		/* FNV-1a */
-		hash = (hash ^ (value >> (8 * i) & 0xff)) * 0x100000001b3ull;
-	return hash;
-}
-
-/* Of everything that the maps' sizes and the meaning of a slot depend on. */
-static uint64_t config_hash(const struct config *config)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-	unsigned i, j;
-
-	for (i = 0; i < config->pools_count; i++) {
-		const struct config_pool *pool = &config->pools[i];
-
-		hash = hash_add(hash, (uint64_t)pool->first_port << 32 | pool->last_port);
-		hash = hash_add(hash, pool->block_size);
-		for (j = 0; j < pool->addresses_count; j++)
-			hash = hash_add(hash, (uint64_t)pool->addresses[j].network << 8 | pool->addresses[j].length);
-	}
-	if (config->address_dependent)
-		hash = hash_add(hash, CGN_ADDRESS_DEPENDENT);
-	hash = hash_add(hash, config->mappings_max);
-	return hash_add(hash, config->subscribers_max);
-}
-
 static void read_boot_id(char *ret_id, size_t size)
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -231,10 +178,9 @@ bool dataplane_is_of_this_build(const struct dataplane *dp)
 	return dataplane_meta(dp, &meta) && !strcmp(id, meta.programs);
 }
 
-static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
+/* `addresses`: that the tables have room for. */
+static void size_maps(struct xcgn_bpf *skeleton, const struct config *config, uint32_t addresses)
 {
-	uint32_t addresses = config_address_count(config);
-
 	bpf_map__set_max_entries(skeleton->maps.next_hops, bpf_map__max_entries(skeleton->maps.next_hops) * (uint32_t)libbpf_num_possible_cpus());
 	bpf_map__set_max_entries(skeleton->maps.mappings, config->mappings_max * 2);
 	bpf_map__set_max_entries(skeleton->maps.cache, config_cache_lines(config));
@@ -244,7 +190,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config)
 	bpf_map__set_max_entries(skeleton->maps.epochs, config->subscribers_max);
 	bpf_map__set_max_entries(skeleton->maps.subscribers, config->subscribers_max);
 	bpf_map__set_max_entries(skeleton->maps.ports, addresses * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS);
-	bpf_map__set_max_entries(skeleton->maps.blocks, block_count(config));
+	bpf_map__set_max_entries(skeleton->maps.blocks, config_block_room(config));
 	bpf_map__set_max_entries(skeleton->maps.pools, addresses);
 	bpf_map__set_max_entries(skeleton->maps.sessions, config->address_dependent ? CGN_SESSION_LINE(addresses, 0) : 1);
 }
@@ -369,29 +315,23 @@ static bool pin_maps(struct dataplane *dp, struct xcgn_bpf *skeleton, struct dat
 	return true;
 }
 
-/* The external addresses in the order of the configuration: index n of `pools`. */
+/* Into tables that nobody uses yet. */
 static bool fill_pools(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
 {
-	uint32_t index = 0, first_block = 0, n;
-	unsigned i, j;
+	uint32_t count = config_address_room(config), index;
+	struct cgn_pool *none = calloc(count, sizeof(*none));
+	struct pool_plan plan = {};
+	bool is_done;
 
-	for (i = 0; i < config->pools_count; i++) {
-		const struct config_pool *pool = &config->pools[i];
-
-		for (j = 0; j < pool->addresses_count; j++)
-			for (n = 0; n < addresses_of(pool->addresses[j]); n++, index++) {
-				uint32_t address = pool->addresses[j].network + n;
-				struct cgn_pool entry = { .addr4 = { (uint8_t)(address >> 24), (uint8_t)(address >> 16),
-								     (uint8_t)(address >> 8), (uint8_t)address },
-					.first_block = first_block, .block_count = blocks_of(pool),
-					.first_port = pool->first_port, .block_shift = log2_of(pool->block_size), .pool = i };
-
-				if (bpf_map_update_elem(dp->map[DP_POOLS], &index, &entry, 0))
-					return dataplane_fail(error, DATAPLANE_KERNEL, "pools: cannot write: %s", strerror(errno));
-				first_block += entry.block_count;
-			}
-	}
-	return true;
+	error->code = DATAPLANE_CONFIG;
+	is_done = none ? pool_plan_make(none, count, config_block_room(config), config, &plan, error->text, sizeof(error->text)) :
+		  dataplane_fail(error, DATAPLANE_KERNEL, "out of memory");
+	for (index = 0; is_done && index < plan.count; index++)
+		if (plan.change[index] == POOL_ENTERS && bpf_map_update_elem(dp->map[DP_POOLS], &index, &plan.after[index], 0))
+			is_done = dataplane_fail(error, DATAPLANE_KERNEL, "pools: cannot write: %s", strerror(errno));
+	pool_plan_done(&plan);
+	free(none);
+	return is_done;
 }
 
 static bool write_meta(struct dataplane *dp, const struct cgn_meta *meta, struct dataplane_error *error)
@@ -412,7 +352,7 @@ static bool build(struct dataplane *dp, const struct config *config, struct data
 
 	if (!skeleton)
 		return false;
-	size_maps(skeleton, config);
+	size_maps(skeleton, config, config_address_room(config));
 	bpf_program__set_autoload(skeleton->progs.cgn_outbound, false);
 	bpf_program__set_autoload(skeleton->progs.cgn_inbound, false);
 	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
@@ -424,12 +364,10 @@ static bool build(struct dataplane *dp, const struct config *config, struct data
 	} else if (pin_maps(dp, skeleton, error) && fill_pools(dp, config, error) && pin_programs(dp, skeleton, error)) {
 		meta.epoch_base_s = dataplane_now_s();
 		meta.epoch_base_unix = (uint64_t)time(NULL);
-		meta.address_count = config_address_count(config);
-		meta.block_count = block_count(config);
+		dataplane_count_pools(config, &meta);
 		meta.mappings_max = config->mappings_max;
 		meta.subscribers_max = config->subscribers_max;
 		meta.clock_hz = skeleton->rodata->clock_hz;
-		meta.config_hash = config_hash(config);
 		read_boot_id(meta.boot_id, sizeof(meta.boot_id));
 		build_id(dp, meta.programs, sizeof(meta.programs));
 		meta.layout = CGN_LAYOUT_VERSION;
@@ -440,6 +378,19 @@ static bool build(struct dataplane *dp, const struct config *config, struct data
 }
 
 /* ---- adopting ---- */
+
+/* Size of a pinned map; 0: there is none. */
+static uint32_t pinned_entries(const char *pin_dir, enum dataplane_map map)
+{
+	int fd = dataplane_open_pin(pin_dir, dataplane_map_names[map]);
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	bool is_read = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (fd >= 0)
+		close(fd);
+	return is_read ? info.max_entries : 0;
+}
 
 static bool open_maps(struct dataplane *dp, struct dataplane_error *error)
 {
@@ -480,7 +431,7 @@ static bool take_over(struct dataplane *dp, const struct config *config, struct 
 
 	if (!skeleton)
 		return false;
-	size_maps(skeleton, config);
+	size_maps(skeleton, config, pinned_entries(dp->pin_dir, DP_POOLS));
 	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
 	if (!dataplane_reuse_maps(skeleton->obj, dp->pin_dir, meta->layout == CGN_LAYOUT_VERSION, error)) {
 		xcgn_bpf__destroy(skeleton);
@@ -514,6 +465,31 @@ static bool adopt(struct dataplane *dp, const struct config *config, struct cgn_
 	return take_over(dp, config, meta, error) && open_maps(dp, error) && write_meta(dp, meta, error);
 }
 
+static bool fail_size(struct dataplane_error *error, const char *pin_dir, const char *key, uint32_t is, uint32_t wanted)
+{
+	return dataplane_fail(error, DATAPLANE_STATE,
+			      "%s: the tables were made with `%s` %u, and the configuration has %u; restore that, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+			      pin_dir, key, is, wanted);
+}
+
+/* What tables cannot follow. Their pools they can: see dataplane_pools.c. */
+static bool check_sizes(const char *pin_dir, const struct config *config, const struct cgn_meta *meta, struct dataplane_error *error)
+{
+	uint32_t addresses = pinned_entries(pin_dir, DP_POOLS), sessions = pinned_entries(pin_dir, DP_SESSIONS);
+
+	if (meta->mappings_max != config->mappings_max)
+		return fail_size(error, pin_dir, "tables.mappings", meta->mappings_max, config->mappings_max);
+	if (meta->subscribers_max != config->subscribers_max)
+		return fail_size(error, pin_dir, "tables.subscribers", meta->subscribers_max, config->subscribers_max);
+	if (addresses && config->addresses_max && config->addresses_max != addresses)
+		return fail_size(error, pin_dir, "tables.addresses", addresses, config->addresses_max);
+	if (sessions && (sessions > 1) != config->address_dependent)
+		return dataplane_fail(error, DATAPLANE_STATE,
+				      "%s: the tables were made for another `filtering` than the configuration has; restore that, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
+				      pin_dir);
+	return true;
+}
+
 /* Refuses what may not be adopted, with the reason and the way out. */
 static bool check_meta(const struct dataplane *dp, const struct config *config, const struct cgn_meta *meta, struct dataplane_error *error)
 {
@@ -521,11 +497,7 @@ static bool check_meta(const struct dataplane *dp, const struct config *config, 
 		return dataplane_fail(error, DATAPLANE_STATE,
 				      "%s: pinned maps have layout version %u, this program needs %u; start the version that made them, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
 				      dp->pin_dir, meta->layout, CGN_LAYOUT_VERSION);
-	if (meta->config_hash != config_hash(config))
-		return dataplane_fail(error, DATAPLANE_STATE,
-				      "%s: pinned maps were built for other pools, tables or filtering than the configuration has; restore those, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
-				      dp->pin_dir);
-	return true;
+	return check_sizes(dp->pin_dir, config, meta, error);
 }
 
 bool dataplane_accepts(const struct dataplane *dp, const struct config *config, struct dataplane_error *error)
@@ -642,26 +614,6 @@ static void add_rule(struct cgn_settings *settings, struct cgn_subscriber *templ
 	template->reserve = reserve;
 }
 
-static void add_ranges(struct cgn_settings *settings, const struct config *config)
-{
-	unsigned i, j;
-
-	for (i = 0; i < config->pools_count; i++)
-		for (j = 0; j < config->pools[i].addresses_count; j++) {
-			struct config_prefix4 prefix = config->pools[i].addresses[j];
-			struct cgn_range *last = settings->range_count ? &settings->range[settings->range_count - 1] : NULL;
-			uint32_t count = addresses_of(prefix);
-
-			if (last && last->last + 1 == prefix.network) {
-				last->last += count;	/* one comparison less for every packet */
-			} else if (settings->range_count < CGN_RANGES_MAX) {
-				settings->range[settings->range_count++] = (struct cgn_range){
-					.first = prefix.network, .last = prefix.network + count - 1, .index = settings->address_count };
-			}
-			settings->address_count += count;
-		}
-}
-
 /* A quarter of the shortest idle time: such a mapping lives no more than that too long, and never too short. */
 static uint32_t cache_seconds(const struct config *config)
 {
@@ -709,7 +661,9 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 			 config->overrides[i].explicit_limit, config->overrides[i].reserve);
 	for (i = 0; i < config->subscriber_prefixes_count; i++)
 		add_rule(&settings, templates, config->subscriber_prefixes[i], config->blocks, config->explicit_limit, config->reserve);
-	add_ranges(&settings, config);
+	settings.address_count = before.address_count;
+	settings.ranges_now = before.ranges_now;
+	memcpy(settings.ranges, before.ranges, sizeof(settings.ranges));
 	for (i = 0; i < settings.rule_count; i++) {
 		templates[i].rules = settings.rules;
 		if (bpf_map_update_elem(dp->templates, &i, &templates[i], 0))
@@ -717,7 +671,7 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	}
 	if (bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0))
 		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot write: %s", strerror(errno));
-	return true;
+	return dataplane_publish_pools(dp, NULL, error);
 }
 
 bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_epoch_reason reason)

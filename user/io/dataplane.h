@@ -21,7 +21,7 @@ enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAP_COUNT,
 };
 
-/* The daemon's door: adopts the pins if they are of this boot, layout and configuration, else builds them fresh.
+/* The daemon's door: adopts the pins if they are of this boot, layout and the configuration's sizes, else builds them fresh.
  * *ret_fresh says which. Pins of another layout version are refused, never rebuilt. Needs CAP_BPF and CAP_NET_ADMIN.
  * On failure returns NULL and nothing is left pinned that was not before. */
 struct dataplane *dataplane_open(const struct config *config, bool *ret_fresh, struct dataplane_error *error);
@@ -31,10 +31,10 @@ void dataplane_close(struct dataplane *dp);	/* pins stay; NULL is fine */
 
 /* Are there tables below pin_dir, so that dataplane_open() would adopt rather than build? */
 bool dataplane_is_pinned(const char *pin_dir);
-/* May a running data plane be given this configuration? Pools and tables are what it was built for. */
+/* May a running data plane be given this configuration? Tables have the sizes that they were made with; of pools see dataplane_pools.h. */
 bool dataplane_accepts(const struct dataplane *dp, const struct config *config, struct dataplane_error *error);
 
-/* Writes settings (timeouts, ranges, rules), pools and interfaces from the configuration. */
+/* Writes settings (timeouts, rules) from the configuration, and external addresses as the tables have them. */
 bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error);
 
 /* Tells the programs an address of each configured interface of this network namespace, for ICMP errors of their own. */

@@ -126,6 +126,11 @@ int dataplane_move(struct dataplane *dp, struct cgn_move_request *request)
 	return run(dp, DP_CONTROL_MOVE, request, sizeof(*request));
 }
 
+int dataplane_pool(struct dataplane *dp, struct cgn_pool_request *request)
+{
+	return run(dp, DP_CONTROL_POOL, request, sizeof(*request));
+}
+
 int dataplane_release(struct dataplane *dp, struct cgn_release_request *request)
 {
 	return run(dp, DP_CONTROL_RELEASE, request, sizeof(*request));

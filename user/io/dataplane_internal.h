@@ -10,7 +10,7 @@ struct bpf_object;
 
 enum dataplane_program { DP_CONTROL_MAP, DP_CONTROL_PEER, DP_CONTROL_SET, DP_CONTROL_DELETE, DP_CONTROL_REAP, DP_CONTROL_RELEASE, DP_CONTROL_LIST,
 	DP_CONTROL_CLOCK, DP_CONTROL_DESCRIBE, DP_CONTROL_PAIR, DP_CONTROL_CLEAR, DP_CONTROL_MOVE, DP_CONTROL_OWN, DP_CONTROL_DRAIN,
-	DP_CONTROL_REROUTE, DP_RELEASE, DP_PROGRAM_COUNT };
+	DP_CONTROL_REROUTE, DP_CONTROL_POOL, DP_RELEASE, DP_PROGRAM_COUNT };
 
 struct dataplane {
 	char pin_dir[192];
@@ -56,6 +56,15 @@ bool dataplane_layout_is_known(uint32_t layout);
 bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, bool same_layout, struct dataplane_error *error);
 /* After the load: pins those that were made, each in the place of the one before. */
 bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
+
+/* ---- dataplane_control.c ---- */
+int dataplane_pool(struct dataplane *dp, struct cgn_pool_request *request);
+
+/* ---- dataplane_pools.c ---- */
+/* Tells packets the addresses of the table as it stands, but for those entries that `without` marks (NULL: none). When it returns, no
+ * program runs that knows others. */
+bool dataplane_publish_pools(struct dataplane *dp, const bool *without, struct dataplane_error *error);
+void dataplane_count_pools(const struct config *config, struct cgn_meta *meta);
 
 /* ---- dataplane.c ---- */
 /* The BPF object, opened, not loaded, with every map that is pinned below pin_dir reused and the clock set; only

@@ -22,9 +22,10 @@ static const char *const made_anew[] = {
  * 15: `fragments`, `held`, `holder`, `hold_buckets`.
  * 16: `events_lost`.
  * 17: `sessions`; settings.
- * 18: settings. */
+ * 18: settings.
+ * 19: an entry of `pools` without blocks is none, and `meta` says nothing of pools; settings. */
 static const uint32_t same_where_kept[] = {
-	17, 16, 15, 14, 13, 12,
+	18, 17, 16, 15, 14, 13, 12,
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	11,
 #endif

@@ -30,7 +30,7 @@ const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
 	[DP_CONTROL_MAP] = "control_map", [DP_CONTROL_PEER] = "control_peer", [DP_CONTROL_SET] = "control_set", [DP_CONTROL_DELETE] = "control_delete", [DP_CONTROL_REAP] = "control_reap",
 	[DP_CONTROL_RELEASE] = "control_release", [DP_CONTROL_LIST] = "control_list", [DP_CONTROL_CLOCK] = "control_clock",
 	[DP_CONTROL_DESCRIBE] = "control_describe", [DP_CONTROL_PAIR] = "control_pair", [DP_CONTROL_CLEAR] = "control_clear", [DP_CONTROL_MOVE] = "control_move",
-	[DP_CONTROL_OWN] = "control_own", [DP_CONTROL_DRAIN] = "control_drain", [DP_CONTROL_REROUTE] = "control_reroute",
+	[DP_CONTROL_OWN] = "control_own", [DP_CONTROL_DRAIN] = "control_drain", [DP_CONTROL_REROUTE] = "control_reroute", [DP_CONTROL_POOL] = "control_pool",
 	[DP_RELEASE] = "cgn_release",
 };
 

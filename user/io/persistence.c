@@ -385,6 +385,11 @@ void persistence_start(struct persistence *persistence, struct ev_loop *loop)
 	ev_timer_start(loop, &persistence->timer);
 }
 
+bool persistence_is_clear_of(const struct persistence *persistence, uint32_t address)
+{
+	return block_recorder_is_clear(persistence->blocks, address);
+}
+
 struct persistence_stats persistence_stats(const struct persistence *persistence)
 {
 	struct store_stats store = store_stats(persistence->store);

@@ -46,6 +46,9 @@ bool persistence_record(struct persistence *persistence, const struct cgn_explic
  * or there is no room in the tables. */
 bool persistence_reset_epoch_of(struct persistence *persistence, const uint8_t client6[16], uint32_t now_s, enum cgn_epoch_reason reason);
 
+/* Does stable storage know that nobody owns a block of this external address (index in `pools`) any more? */
+bool persistence_is_clear_of(const struct persistence *persistence, uint32_t address);
+
 struct persistence_stats persistence_stats(const struct persistence *persistence);
 
 #endif

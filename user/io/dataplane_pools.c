@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <bpf/bpf.h>
+#include "config.h"
+#include "dataplane_internal.h"
+#include "dataplane_pools.h"
+#include "pool_plan.h"
+
+#define PROGRAMS_END_US 100000	/* where the kernel does not say when they have: no program runs for so long */
+
+/* When this returns, every program that ran when it was called has ended: they are read-side sections of RCU, for which this waits. */
+static void wait_for_programs(void)
+{
+	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(PROGRAMS_END_US);
+}
+
+/* Packets meet the addresses before or those after, never half of both: those that do not count are written, then the word that says
+ * which do. */
+bool dataplane_publish_pools(struct dataplane *dp, const bool *without, struct dataplane_error *error)
+{
+	struct cgn_settings settings;
+	struct cgn_ranges ranges;
+	uint32_t zero = 0, end = pool_end(dp->pools, dp->pool_count);
+
+	if (!dataplane_settings(dp, &settings))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot read: %s", strerror(errno));
+	if (!pool_ranges(dp->pools, dp->pool_count, without, &ranges))
+		return dataplane_fail(error, DATAPLANE_STATE, "pools: more than %u separate runs of addresses", CGN_RANGES_MAX);
+	if (settings.address_count == end && !memcmp(&settings.ranges[settings.ranges_now & 1], &ranges, sizeof(ranges)))
+		return true;
+	settings.ranges[(settings.ranges_now & 1) ^ 1] = ranges;
+	wait_for_programs();	/* of the time when those counted */
+	if (!bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0)) {
+		settings.ranges_now = (settings.ranges_now & 1) ^ 1;
+		settings.address_count = end;
+		if (!bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0)) {
+			wait_for_programs();
+			return true;
+		}
+	}
+	return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot write: %s", strerror(errno));
+}
+
+void dataplane_count_pools(const struct config *config, struct cgn_meta *meta)
+{
+	unsigned i;
+
+	meta->address_count = config_address_count(config);
+	meta->block_count = 0;
+	for (i = 0; i < config->pools_count; i++)
+		meta->block_count += config_pool_addresses(&config->pools[i]) * config_pool_blocks(&config->pools[i]);
+}
+
+static bool change(struct dataplane *dp, const struct cgn_pool *entry, struct cgn_pool_request request, struct dataplane_error *error)
+{
+	int failed;
+
+	memcpy(request.addr4, entry->addr4, sizeof(request.addr4));
+	request.first_block = entry->first_block;
+	request.block_count = entry->block_count;
+	request.first_port = entry->first_port;
+	request.block_shift = entry->block_shift;
+	failed = dataplane_pool(dp, &request);
+	if (!failed && request.status == CGN_OK)
+		return true;
+	return dataplane_fail(error, failed ? DATAPLANE_KERNEL : DATAPLANE_STATE, "pools: %u.%u.%u.%u cannot be entered or changed: %s",
+			      entry->addr4[0], entry->addr4[1], entry->addr4[2], entry->addr4[3],
+			      failed ? strerror(-failed) : "its place in the tables is in use");
+}
+
+bool dataplane_pools_prepare(struct dataplane *dp, const struct config *config, struct pool_plan *ret_plan, struct dataplane_error *error)
+{
+	bool is_done;
+	uint32_t i;
+
+	error->code = DATAPLANE_CONFIG;
+	if (!pool_plan_make(dp->pools, dp->pool_count, dp->block_count, config, ret_plan, error->text, sizeof(error->text)))
+		return false;
+	is_done = true;
+	for (i = 0; is_done && i < ret_plan->count; i++)
+		if (ret_plan->change[i] == POOL_ENTERS)
+			is_done = change(dp, &ret_plan->after[i], (struct cgn_pool_request){ .action = CGN_POOL_ENTER, .index = i,
+					 .state = CGN_POOL_LEAVING, .pool = CGN_POOL_NONE }, error);
+	if (is_done && dataplane_publish_pools(dp, NULL, error))
+		return true;
+	pool_plan_done(ret_plan);
+	return false;
+}
+
+bool dataplane_pools_commit(struct dataplane *dp, const struct config *config, const struct pool_plan *plan, struct dataplane_error *error)
+{
+	struct cgn_meta meta;
+	uint32_t zero = 0, i;
+
+	for (i = 0; i < plan->count; i++)
+		if (plan->change[i] != POOL_AS_IT_IS &&
+		    !change(dp, &plan->after[i], (struct cgn_pool_request){ .action = CGN_POOL_STATE, .index = i,
+			    .state = plan->after[i].state, .pool = plan->after[i].pool }, error))
+			return false;
+	if (!dataplane_meta(dp, &meta))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "meta: cannot read: %s", strerror(errno));
+	dataplane_count_pools(config, &meta);
+	if (bpf_map_update_elem(dp->map[DP_META], &zero, &meta, 0))
+		return dataplane_fail(error, DATAPLANE_KERNEL, "meta: cannot write: %s", strerror(errno));
+	return true;
+}
+
+bool dataplane_pools_remove(struct dataplane *dp, bool *gone, struct dataplane_error *error)
+{
+	bool is_done = true, is_kept = false;
+	struct cgn_pool_request request;
+	uint32_t i;
+	int failed;
+
+	if (!dataplane_publish_pools(dp, gone, error))
+		return false;
+	for (i = 0; i < dp->pool_count; i++) {
+		if (!gone[i])
+			continue;
+		request = (struct cgn_pool_request){ .action = CGN_POOL_REMOVE, .index = i };
+		failed = dataplane_pool(dp, &request);
+		if (failed)
+			is_done = dataplane_fail(error, DATAPLANE_KERNEL, "pools: cannot remove an address: %s", strerror(-failed));
+		gone[i] = !failed && request.status == CGN_OK;
+		is_kept |= !gone[i];
+	}
+	return is_kept ? dataplane_publish_pools(dp, NULL, error) && is_done : is_done;
+}
