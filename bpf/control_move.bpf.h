@@ -446,6 +446,7 @@ static __always_inline int move_block(struct cgn_move_request *request, struct m
 static __always_inline int control_move_request(struct cgn_move_request *request)
 {
 	struct cgn_subscriber *old, *new;
+	struct place computed = {};
 	struct move_walk walk = {};
 	struct cgn_block *block;
 	__u32 number, place;
@@ -458,6 +459,8 @@ static __always_inline int control_move_request(struct cgn_move_request *request
 	status = subscriber_apply_rule(&walk.to);
 	if (status != CGN_OK)
 		return status;
+	if (subscriber_place(&walk.from, &computed) || subscriber_place(&walk.to, &computed))
+		return CGN_NOT_ALLOWED;
 	old = map_subscriber(&walk.from);
 	new = subscriber_get(&walk.to, &status);
 	if (!new)

@@ -46,6 +46,8 @@ __noinline int own(struct cgn_own_request *request)
 	search.now_s = clock_now_s();
 	if (request->is_released)
 		return own_rest(&search, pool, number, block, request->released_s);
+	if (!block_is_allowed(&search.owner, search.address, number))
+		return CGN_NOT_FOUND;
 	if (cgn_read_once(block->state) == CGN_BLOCK_LIVE && subscriber_is_same(&block->owner, &search.owner))
 		return CGN_OK;
 	if (pool->state == CGN_POOL_ACTIVE && subscriber_apply_rule(&search.owner) == CGN_OK)

@@ -49,8 +49,10 @@ static __always_inline int pool_enter(const struct cgn_pool_request *request, st
 		return (int)walk.status;
 	store_u32(pool->addr4, load_u32(request->addr4));
 	pool->first_block = request->first_block;
-	pool->first_port = request->first_port;
-	pool->block_shift = request->block_shift;
+	pool->first_port = (__u16)request->first_port;
+	pool->block_shift = (__u16)request->block_shift;
+	pool->each = request->each;
+	pool->planned = request->planned;
 	pool->pool = request->pool;
 	pool->state = request->state;
 	cgn_barrier();
@@ -122,6 +124,8 @@ __noinline int pool_change(struct cgn_pool_request *request)
 	if (request->action != CGN_POOL_STATE || !cgn_read_once(pool->block_count))
 		return CGN_BAD_REQUEST;
 	pool->pool = request->pool;
+	pool->each = request->each;
+	pool->planned = request->planned;
 	__sync_lock_test_and_set(&pool->state, request->state);
 	return CGN_OK;
 }

@@ -21,8 +21,11 @@ static __always_inline struct cgn_event *event_reserve(__u32 type)
 static __always_inline void event_block(__u32 type, const struct cgn_block *block, __u32 index, __u32 block_shift,
 					const struct cgn_pool *pool)
 {
-	struct cgn_event *event = event_reserve(type);
+	struct cgn_event *event;
 
+	if (index - pool->first_block < pool->planned)	/* the configuration says whose it is */
+		return;
+	event = event_reserve(type);
 	if (!event)
 		return;
 	event->type = type;

@@ -102,7 +102,7 @@ __noinline int mapping_claim_at(struct cgn_new *wanted, __u32 address)
 			if (!wanted->restore && !block_is_permitted(subscriber, pool, address))
 				return CGN_CANNOT_PROVIDE;
 		}
-		if (!block_claim(&search, pool, number))
+		if (!block_is_allowed(&search.owner, address, number) || !block_claim(&search, pool, number))
 			return CGN_CANNOT_PROVIDE;
 		if (!subscriber)
 			block_open(block);
@@ -118,6 +118,14 @@ __noinline int mapping_claim_at(struct cgn_new *wanted, __u32 address)
 }
 
 #define SUGGESTED_ADDRESSES 4
+
+/* The address that the subscriber's ports are computed to be at; -1: none. */
+__noinline int place_address(struct cgn_subscriber_key *key)
+{
+	struct place place = {};
+
+	return key && subscriber_place(key, &place) ? (int)place.address : -1;
+}
 
 /* The suggested external endpoint. Without an address the port is wanted at the subscriber's own, or, if he has none yet, at one
  * of a few by chance. */
@@ -136,6 +144,9 @@ __noinline int mapping_claim_suggested(struct cgn_new *wanted, struct cgn_subscr
 	subscriber = map_subscriber(key);
 	if (!subscriber)
 		return CGN_CANNOT_PROVIDE;
+	address = place_address(key);
+	if (address >= 0)
+		return mapping_claim_at(wanted, (__u32)address);
 	for (i = 0; i < SUGGESTED_ADDRESSES && !cgn_read_once(subscriber->address); i++)
 		if (mapping_claim_at(wanted, bpf_get_prandom_u32() % settings->address_count) == CGN_OK)
 			return CGN_OK;

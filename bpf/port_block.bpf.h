@@ -141,10 +141,62 @@ __noinline int port_search_block(struct cgn_internal *internal, __u32 block, __u
 	return (int)search.found;
 }
 
+/* Where a subscriber's blocks are by cgn_plan. */
+struct place {
+	__u32 address;		/* index in pools */
+	__u32 first, count;	/* his blocks there */
+	__u32 shared, shared_count;	/* those for who needs more */
+};
+
+/* 1: the subscriber has such a place; 0: he gets blocks as they come. */
+__noinline int subscriber_place(struct cgn_subscriber_key *key, struct place *ret_place)
+{
+	struct cgn_settings *settings = map_settings();
+	const struct cgn_ranges *ranges;
+	const struct cgn_plan *plan;
+	__u32 address, number, i;
+
+	if (!key || !ret_place || !settings || key->realm)
+		return 0;
+	ranges = &settings->ranges[settings->ranges_now & 1];
+	address = bpf_ntohl(load_u32(key->addr4));
+	for (i = 0; i < CGN_PLANS_MAX; i++) {
+		if (i >= ranges->plan_count)
+			return 0;
+		plan = &ranges->plan[i];
+		if (address - plan->first > plan->last - plan->first || !plan->each)
+			continue;
+		number = plan->position + (address - plan->first);
+		ret_place->address = plan->index + number / plan->each;
+		ret_place->first = number % plan->each * plan->blocks;
+		ret_place->count = plan->blocks;
+		ret_place->shared = (__u32)plan->each * plan->blocks;
+		ret_place->shared_count = plan->shared;
+		return 1;
+	}
+	return 0;
+}
+
+/* May this owner have block `number` of an address? What is computed belongs to whom it was computed for. */
+__noinline int block_is_allowed(struct cgn_subscriber_key *key, __u32 address, __u32 number)
+{
+	struct cgn_pool *pool = map_pool(address);
+	struct place place = {};
+
+	if (!key || !pool)
+		return 0;
+	if (key->realm == CGN_OPERATOR_REALM)
+		return number >= pool->planned;
+	if (!subscriber_place(key, &place))
+		return !pool->planned;
+	return place.address == address && (number - place.first < place.count || number - place.shared < place.shared_count);
+}
+
 struct block_search {
 	struct cgn_subscriber_key owner;
 	__u32 address;		/* index in pools */
-	__u32 start, count;
+	__u16 first, count;	/* the blocks of this address that are looked at */
+	__u16 start;		/* among them */
 	__u32 now_s, rest_s;
 	__u32 found;		/* index in blocks, or PORT_NONE */
 };
@@ -190,7 +242,7 @@ static long block_search_step(__u32 step, struct block_search *search)
 	number = search->start + step;
 	if (number >= search->count)
 		number -= search->count;
-	return block_claim(search, pool, number) ? 1 : 0;
+	return block_claim(search, pool, search->first + number) ? 1 : 0;
 }
 
 static __always_inline void block_open(struct cgn_block *block)
@@ -211,22 +263,31 @@ static __always_inline void block_free(struct cgn_block *block, __u32 index, str
 	__sync_fetch_and_and(&pool->taken[(number >> 6) & (CGN_POOL_WORDS - 1)], ~(1ull << (number & 63)));
 }
 
-/* Claims any free block of one address. Its index, or PORT_NONE. */
-__noinline int block_search_address(struct cgn_subscriber_key *owner, __u32 address)
+/* Claims any free block of one address, or of `count` from `first` on. Its index, or PORT_NONE. */
+__noinline int block_search_address(struct cgn_subscriber_key *owner, __u32 address, __u32 first, __u32 count)
 {
-	struct cgn_settings *settings = map_settings();
 	struct block_search search = {};
-	struct cgn_pool *pool = map_pool(address);
+	struct cgn_settings *settings;
+	struct cgn_pool *pool;
 
-	if (!owner || !settings || !pool || pool->state != CGN_POOL_ACTIVE || !pool->block_count)
+	if (!owner)
 		return (int)PORT_NONE;
 	search.owner = *owner;
 	search.address = address;
-	search.now_s = clock_now_s();
-	search.rest_s = settings->rest_s;
+	search.first = (__u16)first;
+	search.count = (__u16)count;
 	search.found = PORT_NONE;
-	search.count = pool->block_count;
-	search.start = bpf_get_prandom_u32() % pool->block_count;
+	settings = map_settings();
+	pool = bpf_map_lookup_elem(&pools, &search.address);
+	if (!settings || !pool || pool->state != CGN_POOL_ACTIVE)
+		return (int)PORT_NONE;
+	search.rest_s = settings->rest_s;
+	search.now_s = clock_now_s();
+	if (!search.count && !pool->planned)
+		search.count = (__u16)pool->block_count;
+	if (!search.count || search.first + search.count > pool->block_count)
+		return (int)PORT_NONE;
+	search.start = (__u16)(bpf_get_prandom_u32() % search.count);
 	bpf_loop(CGN_BLOCKS_PER_ADDRESS, block_search_step, &search, 0);
 	return (int)search.found;
 }
@@ -245,7 +306,7 @@ static long address_search_step(__u32 step, struct address_search *search)
 		return 1;
 	if (address >= search->count)
 		address -= search->count;
-	search->found = (__u32)block_search_address(&search->owner, address);
+	search->found = (__u32)block_search_address(&search->owner, address, 0, 0);
 	return search->found != PORT_NONE;
 }
 
@@ -269,7 +330,7 @@ static long least_used_step(__u32 step, struct least_used *least)
 	if (address >= least->count)
 		address -= least->count;
 	pool = map_pool(address);
-	if (!pool || pool->state != CGN_POOL_ACTIVE || !pool->block_count)
+	if (!pool || pool->state != CGN_POOL_ACTIVE || !pool->block_count || pool->planned)
 		return 0;
 	used = cgn_read_once(pool->blocks_used);
 	if (least->of && used * least->of >= least->used * pool->block_count)	/* both below 2^11 */
@@ -285,24 +346,27 @@ static long least_used_step(__u32 step, struct least_used *least)
 __noinline int block_search_any(struct cgn_subscriber_key *owner)
 {
 	struct cgn_settings *settings = map_settings();
-	struct address_search search = {};
-	struct least_used least = {};
+	union {		/* one after the other: the stack is as long as it may be */
+		struct least_used least;
+		struct address_search all;
+	} search = {};
+	__u32 found = PORT_NONE;
 
 	if (!owner || !settings || !settings->address_count)
 		return (int)PORT_NONE;
-	search.owner = *owner;
-	search.count = settings->address_count;
-	search.start = bpf_get_prandom_u32() % search.count;
-	search.found = PORT_NONE;
-	least.count = search.count;
-	least.start = search.start;
-	bpf_loop(LEAST_USED_PROBES, least_used_step, &least, 0);
-	if (least.of)
-		search.found = (__u32)block_search_address(&search.owner, least.address);
-	if (search.found != PORT_NONE)
-		return (int)search.found;
-	bpf_loop(CGN_ADDRESSES_MAX, address_search_step, &search, 0);
-	return (int)search.found;
+	search.least.count = settings->address_count;
+	search.least.start = bpf_get_prandom_u32() % search.least.count;
+	bpf_loop(LEAST_USED_PROBES, least_used_step, &search.least, 0);
+	if (search.least.of)
+		found = (__u32)block_search_address(owner, search.least.address, 0, 0);
+	if (found != PORT_NONE)
+		return (int)found;
+	search.all.owner = *owner;
+	search.all.count = settings->address_count;
+	search.all.start = bpf_get_prandom_u32() % settings->address_count;
+	search.all.found = PORT_NONE;
+	bpf_loop(CGN_ADDRESSES_MAX, address_search_step, &search.all, 0);
+	return (int)search.all.found;
 }
 
 #define PAIRING_RETRIES 8	/* each is lost to another CPU's entering of a block of this subscriber */
@@ -328,6 +392,7 @@ static __always_inline bool subscriber_pair(struct cgn_subscriber *subscriber, _
 {
 	struct cgn_pool *pool = map_pool(address);
 	union pairing seen;
+	__u32 limit;
 	int i;
 
 	if (!pool)
@@ -335,7 +400,10 @@ static __always_inline bool subscriber_pair(struct cgn_subscriber *subscriber, _
 	for (i = 0; i < PAIRING_RETRIES; i++) {
 		seen.word = cgn_read_once(subscriber->pairing);
 		if (seen.address ? seen.address == address + 1 : pairing_move(subscriber, seen, address + 1)) {
-			subscriber->port_limit = subscriber->blocks_limit << (pool->block_shift & 15);
+			limit = subscriber->blocks_limit;
+			if (pool->each && pool->each < limit)
+				limit = pool->each;
+			subscriber->port_limit = limit << (pool->block_shift & 15);
 			return true;
 		}
 		if (seen.address)
@@ -498,13 +566,42 @@ __noinline int subscriber_block_limit(struct cgn_subscriber_key *key)
 	return draining.count < CGN_SUBSCRIBER_BLOCKS_MAX ? (int)draining.count : CGN_SUBSCRIBER_BLOCKS_MAX;
 }
 
+#define PLACE_NONE 0xfffffffeu	/* beside PORT_NONE */
+#define PLACE_FULL 0xfffffffdu
+
+/* A block at the only address that the subscriber may have: one of his own, or one of those for who needs more. PLACE_NONE: he may have
+ * any; PLACE_FULL: he has all. Not part of its caller, whose stack is that of the longest chain of calls. */
+__noinline int block_search_place(struct cgn_subscriber_key *key)
+{
+	struct cgn_subscriber *subscriber;
+	struct place place = {};
+	union pairing paired;
+	__u32 found;
+
+	if (!key || !subscriber_place(key, &place))
+		return (int)PLACE_NONE;
+	found = (__u32)block_search_address(key, place.address, place.first, place.count);
+	if (found == PORT_NONE && place.shared_count)
+		found = (__u32)block_search_address(key, place.address, place.shared, place.shared_count);
+	else if (found == PORT_NONE && !address_is_draining(place.address))
+		return (int)PLACE_FULL;
+	subscriber = map_subscriber(key);
+	if (!subscriber)
+		return (int)found;
+	/* he may have been paired when the configuration was another, or by a static mapping */
+	paired.word = cgn_read_once(subscriber->pairing);
+	if (found != PORT_NONE && paired.address && paired.address != place.address + 1)
+		pairing_move(subscriber, paired, 0);
+	return (int)found;
+}
+
 /* One more block for the subscriber; `wish` is an address's index plus 1, or 0, and decides only where he is paired with none yet.
  * CGN_OK; CGN_QUOTA: it has all it may; CGN_EXHAUSTED: no free block; CGN_BUSY: another CPU changed the pairing, ask again. */
 __noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 {
 	struct cgn_subscriber *subscriber;
 	union pairing paired;
-	__u32 found = PORT_NONE, limit;
+	__u32 found, limit;
 
 	if (!key)
 		return CGN_BAD_REQUEST;
@@ -515,16 +612,22 @@ __noinline int subscriber_add_block(struct cgn_subscriber_key *key, __u32 wish)
 	limit = (__u32)subscriber_block_limit(key);
 	if (!subscriber_may_have_block(subscriber, limit))
 		return CGN_QUOTA;
+	found = (__u32)block_search_place(key);
+	if (found == PLACE_FULL)
+		return CGN_QUOTA;
+	if (found != PLACE_NONE)
+		return found == PORT_NONE ? CGN_EXHAUSTED : block_enter(key, found, limit, false);
+	found = PORT_NONE;
 	paired.word = cgn_read_once(subscriber->pairing);
 	if (paired.address) {
-		found = (__u32)block_search_address(key, paired.address - 1u);
+		found = (__u32)block_search_address(key, paired.address - 1u, 0, 0);
 		/* RFC 6887 section 10: who has nothing there any more may move to another address; and who can have nothing there, because
 		 * it is drained, must: what he has there lives on */
 		if (found == PORT_NONE && (address_is_draining(paired.address - 1u) || !subscriber_has_blocks(subscriber)))
 			pairing_move(subscriber, paired, 0);
 	}
 	if (found == PORT_NONE && wish && !cgn_read_once(subscriber->address))
-		found = (__u32)block_search_address(key, wish - 1);
+		found = (__u32)block_search_address(key, wish - 1, 0, 0);
 	if (found == PORT_NONE && !cgn_read_once(subscriber->address))
 		found = (__u32)block_search_any(key);
 	return found == PORT_NONE ? CGN_EXHAUSTED : block_enter(key, found, limit, false);

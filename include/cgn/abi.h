@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 19	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 20	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -234,8 +234,10 @@ struct cgn_pool {
 	__u32 state;		/* cgn_pool_state */
 	__u32 first_block;	/* index in `blocks` */
 	__u32 block_count;
-	__u32 first_port;
-	__u32 block_shift;	/* log2 of the block size */
+	__u16 first_port;
+	__u16 each;		/* most blocks that one subscriber may have here; 0: as many as he may have */
+	__u16 block_shift;	/* log2 of the block size */
+	__u16 planned;		/* so many from the first one on belong to subscribers by cgn_plan, and nobody else; 0: it is no such address */
 	__u32 blocks_used;
 	__u32 pool;		/* which entry of the configuration's `pools`, or CGN_POOL_NONE */
 	__u64 taken[CGN_POOL_WORDS];	/* one bit a block */
@@ -360,11 +362,24 @@ struct cgn_range {		/* contiguous external addresses */
 	__u32 reserved;
 };
 
-/* All external addresses. */
+/* Whose port blocks are computed from their internal addresses (RFC 7422), and how: subscriber n of these, from 0 on, is number
+ * p = position + n of those of address `index`, or (p - each) of those of the next one, and so on. Number p of an address has its blocks
+ * from p * blocks on. */
+struct cgn_plan {
+	__u32 first, last;	/* internal addresses, host order, inclusive */
+	__u32 index;		/* in `pools` */
+	__u16 position;
+	__u16 each;		/* subscribers of one address */
+	__u16 blocks;		/* of one subscriber */
+	__u16 shared;		/* blocks behind those of all, for who needs more; 0: he gets none */
+};
+CGN_ASSERT_SIZE(struct cgn_plan, 20);
+
+/* All external addresses, and whose they are. */
 struct cgn_ranges {
-	__u32 count;
-	__u32 reserved;
+	__u32 count, plan_count;
 	struct cgn_range range[CGN_RANGES_MAX];
+	struct cgn_plan plan[CGN_PLANS_MAX];
 };
 
 /* First match wins; overrides stand before prefixes. Rule n admits subscribers with the limits of `templates` [n]. */
@@ -564,7 +579,7 @@ struct cgn_move_request {
 	__u32 position;			/* of the block in the list of `from` */
 	__u32 status;			/* out: CGN_OK; CGN_NOT_FOUND (no block there), CGN_CANNOT_PROVIDE (conflicts: `to` has a mapping of
 					 * the same internal endpoint), CGN_QUOTA (`to` can have no more blocks), CGN_NOT_ALLOWED (`to` is no
-					 * subscriber), CGN_TABLE_FULL, CGN_BUSY: then nothing changed */
+					 * subscriber, or the ports of either are computed), CGN_TABLE_FULL, CGN_BUSY: then nothing changed */
 	__u32 moved;			/* out: explicit mappings that went */
 	__u32 parts;			/* out: MAPs and PEERs of those */
 	__u32 ended;			/* out: implicit mappings ended */
@@ -638,13 +653,13 @@ struct cgn_pool_request {
 	__u32 pool;			/* the same: its entry of the configuration's `pools`, or CGN_POOL_NONE */
 	__u8 addr4[4];			/* CGN_POOL_ENTER, and what follows */
 	__u32 first_block, block_count, first_port, block_shift;
-	__u32 reserved;
+	__u16 each, planned;		/* CGN_POOL_ENTER, CGN_POOL_STATE */
 };
 CGN_ASSERT_SIZE(struct cgn_pool_request, 44);
 
 enum cgn_pool_action {
 	CGN_POOL_ENTER,			/* an entry that is free becomes this address */
-	CGN_POOL_STATE,			/* other state, other pool; nothing else */
+	CGN_POOL_STATE,			/* other state, pool, plan; nothing else */
 	CGN_POOL_REMOVE,		/* one that is CGN_POOL_LEAVING and has no block in use but empty ones of the operator becomes free */
 };
 

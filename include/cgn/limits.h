@@ -5,6 +5,7 @@
 
 /* External addresses */
 #define CGN_ADDRESSES_MAX	4096	/* external addresses of all pools together */
+#define CGN_PLANS_MAX		64	/* runs of subscribers whose ports are computed */
 #define CGN_RANGES_MAX		32	/* contiguous runs of external addresses */
 #define CGN_PORTS_PER_ADDRESS	65536	/* slots of one address and protocol */
 #define CGN_PROTOCOLS		3	/* enum cgn_protocol_index */

@@ -29,7 +29,7 @@ static const struct command commands[] = {
 	{ "show interfaces", NULL, "interfaces of the configuration, and whether the programs are on them",
 	  "Needs neither tables nor xcgnd.", NULL, false, xcgnctl_show_interfaces },
 	{ "who", "ADDRESS:PORT", "whose an external port is, or was at a time",
-	  "By the tables, and by the audit files for what they do not reach back to. TIME is in UTC: 2026-11-25T07:30:00Z, or Unix seconds. Needs no "
+	  "By computation where ports are (`allocation: deterministic'), by the tables, and by the audit files for what they do not reach back to. TIME is in UTC: 2026-11-25T07:30:00Z, or Unix seconds. Needs no "
 	  "xcgnd.", who_options, false, xcgnctl_who },
 	{ "clear", NULL, "end mappings of one subscriber, or of all",
 	  "Static mappings stay. The Epoch is reset of those clients alone who lost explicit mappings, with --all that of everybody; they "
@@ -73,6 +73,7 @@ const struct argp_option mapping_options[] = {
 
 const struct argp_option who_options[] = {
 	{ "at", 't', "TIME", 0, "who had it then (default: now)", 0 },
+	{ "subscriber", 's', "ADDRESS", 0, "instead: which external ports this internal address has", 0 },
 	{ "protocol", 'p', "PROTOCOL", 0, "mappings of udp, tcp or icmp only; may be repeated", 0 },
 	{}
 };

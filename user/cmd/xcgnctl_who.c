@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Who has an external port, or had it: by the tables as far as they reach back, then by the audit files. */
+/* Who has an external port, or had it: by computation where the configuration says so, by the tables as far as they reach back, then by
+ * the audit files. And the other way round: which ports somebody has. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "audit_file.h"
 #include "config_address.h"
+#include "deterministic.h"
 #include "log.h"
 #include "table_read.h"
 #include "table_walk.h"
@@ -14,7 +17,12 @@
 static const struct column columns[] = {
 	{ "EXTERNAL", "external", -21, false }, { "AT", "at", -20, true }, { "SUBSCRIBER", "subscriber", -15, false },
 	{ "PORTS", "ports", -11, false }, { "FROM", "from", -20, true }, { "UNTIL", "until", -20, true },
-	{ "LAST-SUBSCRIBER", "last_subscriber", -15, false }, { "SOURCE", "source", -6, false }, {}
+	{ "LAST-SUBSCRIBER", "last_subscriber", -15, false }, { "SOURCE", "source", -8, false }, {}
+};
+
+static const struct column ports_columns[] = {
+	{ "SUBSCRIBER", "subscriber", -15, false }, { "ADDRESS", "address", -15, false }, { "PORTS", "ports", -11, false },
+	{ "FROM", "from", -20, true }, { "SOURCE", "source", -8, false }, {}
 };
 
 struct question {
@@ -32,6 +40,34 @@ struct answer {
 	const char *source;
 	json_t *mappings;			/* of now */
 };
+
+static uint32_t number_from(const uint8_t addr4[4])
+{
+	return (uint32_t)addr4[0] << 24 | (uint32_t)addr4[1] << 16 | (uint32_t)addr4[2] << 8 | addr4[3];
+}
+
+static void write_address(uint32_t address, uint8_t ret_addr4[4])
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ret_addr4[i] = (uint8_t)(address >> (24 - 8 * i));
+}
+
+/* ---- computed ---- */
+
+/* By the configuration as it is now: it has no time. True: it says whose the port is. */
+static bool ask_computation(const struct xcgnctl *ctl, const struct question *question, struct answer *answer)
+{
+	struct computed_place place;
+
+	if (!deterministic_owner(ctl->config, number_from(question->addr4), question->port, &place))
+		return false;
+	*answer = (struct answer){ .is_known = true, .is_owned = true, .first_port = place.first_port, .last_port = place.last_port,
+		.source = "computed", .mappings = answer->mappings };
+	snprintf(answer->subscriber, sizeof(answer->subscriber), "%s", address_text(place.internal4).text);
+	return true;
+}
 
 /* ---- the tables ---- */
 
@@ -147,16 +183,92 @@ static bool read_question(const struct xcgnctl *ctl, struct question *question)
 	uint32_t address;
 
 	if (ctl->argument_count != 1 || !endpoint_parse(ctl->arguments[0], &address, &question->port)) {
-		log_error("who: one external address and port is needed, as 192.0.2.1:32654");
+		log_error("who: one external address and port is needed, as 192.0.2.1:32654, or --subscriber");
 		return false;
 	}
-	question->addr4[0] = (uint8_t)(address >> 24);
-	question->addr4[1] = (uint8_t)(address >> 16);
-	question->addr4[2] = (uint8_t)(address >> 8);
-	question->addr4[3] = (uint8_t)address;
+	write_address(address, question->addr4);
 	question->is_now = !ctl->listing.has_at;
 	question->at_s = question->is_now ? (int64_t)time(NULL) : ctl->listing.at_s;
 	return true;
+}
+
+/* Records of other times come before the configuration of now. */
+static bool find_answer(const struct xcgnctl *ctl, const struct dataplane *dp, const struct question *question, struct answer *answer,
+			struct audit_error *error)
+{
+	if (dp)
+		ask_tables(ctl, dp, question, answer);
+	if (question->is_now && ask_computation(ctl, question, answer))
+		return true;
+	if (!answer->is_known && !ask_files(ctl, question, answer, error))
+		return false;
+	if (!answer->is_owned)
+		ask_computation(ctl, question, answer);
+	return true;
+}
+
+/* ---- the other way round ---- */
+
+static bool put_ports(struct output *output, const char *subscriber, const uint8_t addr4[4], uint16_t first, uint16_t last, int64_t from_s,
+		      const char *source)
+{
+	char ports[16];
+
+	snprintf(ports, sizeof(ports), "%u-%u", first, last);
+	return output_record(output, json_pack("{s:s, s:s, s:s, s:o, s:s}", "subscriber", subscriber, "address", text_address4(addr4).text,
+					       "ports", ports, "from", number_or_null(from_s), "source", source));
+}
+
+/* What is computed, and the blocks that he owns beside it. */
+static int tell_ports(const struct xcgnctl *ctl, const struct dataplane *dp, struct output *output)
+{
+	const struct cgn_subscriber_key *subscriber = &ctl->listing.subscriber;
+	struct tables tables = dp ? tables_of(dp) : (struct tables){};
+	struct endpoint_text name = text_subscriber(subscriber);
+	struct table_block *blocks = NULL;
+	struct computed_place place = {};
+	bool is_computed = deterministic_find(ctl->config, number_from(subscriber->addr4), &place), is_put = true;
+	uint8_t addr4[4];
+	int count = 0, i;
+
+	write_address(place.external4, addr4);
+	if (is_computed)
+		is_put = put_ports(output, name.text, addr4, place.first_port, place.last_port, 0, "computed");
+	if (dp)
+		count = table_blocks(&tables, TABLE_SUBSCRIBER, subscriber, &blocks);
+	for (i = 0; is_put && i < count; i++) {
+		const struct cgn_pool *pool = &tables.pools[blocks[i].address];
+		uint16_t last = (uint16_t)(blocks[i].first_port + (1u << (pool->block_shift & 15)) - 1);
+		struct cgn_block block;
+
+		if (is_computed && !memcmp(pool->addr4, addr4, sizeof(addr4)) && blocks[i].first_port >= place.first_port && last <= place.last_port)
+			continue;
+		if (table_read_block(&tables, blocks[i].index, &block))
+			is_put = put_ports(output, name.text, pool->addr4, blocks[i].first_port, last, unix_time(block.claimed_s), "tables");
+	}
+	free(blocks);
+	return count < 0 ? xcgnctl_fail_memory() : is_put ? output_finish(output) : EXIT_KERNEL;
+}
+
+static int who_subscriber(const struct xcgnctl *ctl)
+{
+	struct output output = { .is_json = ctl->is_json, .columns = ports_columns };
+	struct dataplane_error unavailable = {};
+	struct computed_place place;
+	struct dataplane *dp;
+	int code;
+
+	if (ctl->argument_count || ctl->listing.has_at) {
+		log_error("who: --subscriber is for now, and goes without an external port");
+		return EXIT_CONFIG;
+	}
+	dp = dataplane_open_existing(ctl->config->pin_dir, &unavailable);
+	if (!dp && !deterministic_find(ctl->config, number_from(ctl->listing.subscriber.addr4), &place))
+		code = xcgnctl_fail(&unavailable);
+	else
+		code = tell_ports(ctl, dp, &output);
+	dataplane_close(dp);
+	return code;
 }
 
 int xcgnctl_who(struct xcgnctl *ctl)
@@ -169,6 +281,8 @@ int xcgnctl_who(struct xcgnctl *ctl)
 	struct dataplane *dp;
 	int code;
 
+	if (ctl->listing.has_subscriber)
+		return who_subscriber(ctl);
 	if (!read_question(ctl, &question))
 		return EXIT_CONFIG;
 	if (question.at_s > (int64_t)time(NULL)) {
@@ -176,9 +290,7 @@ int xcgnctl_who(struct xcgnctl *ctl)
 		return EXIT_CONFIG;
 	}
 	dp = dataplane_open_existing(ctl->config->pin_dir, &unavailable);
-	if (dp)
-		ask_tables(ctl, dp, &question, &answer);
-	if (!answer.is_known && !ask_files(ctl, &question, &answer, &error)) {
+	if (!find_answer(ctl, dp, &question, &answer, &error)) {
 		log_error("%s", error.text);
 		code = EXIT_KERNEL;
 	} else if (!answer.is_known && !dp && question.is_now) {

@@ -250,6 +250,7 @@ static bool reload(struct daemon *daemon, struct control_error *error)
 	config_free(daemon->config);
 	daemon->config = config;
 	log_info("reloaded %s", daemon->config_path);
+	reload_log_plans(config);
 	reload_tell(&operator, &plan);
 	pool_plan_done(&plan);
 	leaving_look(daemon->leaving);
@@ -490,6 +491,7 @@ static enum daemon_exit open_service(struct daemon *daemon)
 	}
 	announce_if_reset(daemon);
 	operator = operator_of(daemon);
+	reload_log_plans(daemon->config);
 	reload_tell(&operator, &daemon->plan);
 	pool_plan_done(&daemon->plan);
 	daemon->leaving = leaving_new(daemon->loop, daemon->dp, daemon->persistence);

@@ -50,7 +50,7 @@ static bool move_block(struct moving *moving, uint32_t position, struct control_
 	moving->parts += request.parts;
 	moving->ended += request.ended;
 	if (request.status == CGN_NOT_ALLOWED)
-		return operator_fail(error, DATAPLANE_STATE, "moved: the new address is no subscriber by the configuration; nothing was moved");
+		return operator_fail(error, DATAPLANE_STATE, "moved: the new address is no subscriber by the configuration, or the ports of one of them are computed from its address; nothing was moved");
 	if (request.status != CGN_OK && request.status != CGN_NOT_FOUND && request.status != CGN_CANNOT_PROVIDE)
 		moving->refused = request.status;
 	return true;

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "dataplane.h"
 #include "dataplane_pools.h"
+#include "deterministic.h"
 #include "log.h"
 #include "pool_plan.h"
 #include "statics.h"
@@ -45,6 +46,20 @@ bool reload_tables(const struct operator *operator, const struct config *before,
 		return true;
 	undo(dp, before);
 	return false;
+}
+
+void reload_log_plans(const struct config *config)
+{
+	unsigned i;
+
+	for (i = 0; i < config->pools_count; i++) {
+		const struct config_pool *pool = &config->pools[i];
+
+		if (pool->is_deterministic)
+			log_info("pool %s: ports of %u subscribers are computed: %u on each of %u addresses, %u blocks of %u ports each, %u more of each address by need",
+				 pool->name, deterministic_subscribers(pool), pool->per_address, config_pool_addresses(pool), pool->each_blocks,
+				 pool->block_size, pool->dynamic_blocks);
+	}
 }
 
 void reload_tell(const struct operator *operator, const struct pool_plan *plan)

@@ -13,6 +13,8 @@ struct pool_plan;
  * *ret_plan, by pool_plan_done(). */
 bool reload_tables(const struct operator *operator, const struct config *before, const struct config *config, struct pool_plan *ret_plan,
 		   struct dataplane_error *error);
+/* Logs by what ports are computed: what it takes to tell later who had which. */
+void reload_log_plans(const struct config *config);
 /* Logs what a committed plan changed, and tells clients of mappings at addresses that leave (RFC 6887 section 14.2). */
 void reload_tell(const struct operator *operator, const struct pool_plan *plan);
 

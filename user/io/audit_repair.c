@@ -109,7 +109,7 @@ bool audit_repair(struct audit_file *file, const struct dataplane *dp, bool is_f
 	*ret_repair = (struct audit_repair){};
 	for (i = 0; i < pool_count; i++) {
 		repairing.pool = &pools[i];
-		for (n = 0; n < pools[i].block_count && pools[i].first_block + n < block_count; n++) {
+		for (n = pools[i].planned; n < pools[i].block_count && pools[i].first_block + n < block_count; n++) {
 			if (atomic_load(stop))
 				return true;
 			if (copy_block(&blocks[pools[i].first_block + n], &block) &&

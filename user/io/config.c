@@ -35,6 +35,7 @@ static bool build(struct config_source *source, const struct config_file *file, 
 {
 	return config_build_numbers(source, config) && config_build_interfaces(source, config) &&
 	       config_build_pools(source, file, config) && config_build_subscribers(source, file, config) &&
+	       config_build_deterministic(source, file, config) &&
 	       config_build_statics(source, file, config) && config_build_pcp(source, file, config) &&
 	       config_build_third_party(source, file, config) && config_build_paths(source, config) && config_build_log(source, config);
 }
@@ -81,6 +82,7 @@ void config_free(struct config *config)
 	for (i = 0; i < config->pools_count; i++) {
 		free(config->pools[i].name);
 		free(config->pools[i].addresses);
+		free(config->pools[i].subscribers);
 	}
 	free(config->pools);
 	free(config->subscriber_prefixes);

@@ -27,6 +27,12 @@ struct config_pool {
 	unsigned addresses_count;
 	uint16_t first_port, last_port;		/* both inside; first_port is a multiple of 64 */
 	uint32_t block_size;
+	bool is_deterministic;			/* its ports are computed from internal addresses: see deterministic.h */
+	struct config_prefix4 *subscribers;	/* those addresses */
+	unsigned subscribers_count;
+	uint32_t per_address;			/* subscribers of one external address */
+	uint32_t each_blocks;			/* of one subscriber */
+	uint32_t dynamic_blocks;		/* of each address, for who needs more */
 };
 
 struct config_override {

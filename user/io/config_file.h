@@ -10,6 +10,10 @@ struct config_file_pool {
 	char **addresses;
 	unsigned addresses_count;
 	uint32_t block_size;
+	int allocation;			/* 1: deterministic */
+	char **subscribers;
+	unsigned subscribers_count;
+	uint32_t blocks, dynamic;
 };
 
 struct config_file_override {
@@ -58,6 +62,7 @@ bool config_build_numbers(struct config_source *source, struct config *config);
 bool config_build_interfaces(struct config_source *source, struct config *config);
 bool config_build_pools(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_subscribers(struct config_source *source, const struct config_file *file, struct config *config);
+bool config_build_deterministic(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_statics(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_pcp(struct config_source *source, const struct config_file *file, struct config *config);
 bool config_build_third_party(struct config_source *source, const struct config_file *file, struct config *config);

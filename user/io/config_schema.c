@@ -39,11 +39,17 @@ static const cyaml_strval_t xdp_modes[] = { { "native", 0 }, { "generic", 1 } };
 
 /* ---- pools, subscribers, static mappings ---- */
 
+static const cyaml_strval_t allocations[] = { { "dynamic", 0 }, { "deterministic", 1 } };
+
 static const cyaml_schema_field_t pool_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER | OPTIONAL, struct config_file_pool, name, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("addresses", CYAML_FLAG_POINTER, struct config_file_pool, addresses, &text_entry, 1, CGN_ADDRESSES_MAX),
 	CYAML_FIELD_STRING_PTR("ports", CYAML_FLAG_POINTER | OPTIONAL, struct config_file_pool, ports, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_UINT("block-size", OPTIONAL, struct config_file_pool, block_size),
+	CYAML_FIELD_ENUM("allocation", OPTIONAL | CYAML_FLAG_STRICT, struct config_file_pool, allocation, allocations, COUNT(allocations)),
+	CYAML_FIELD_SEQUENCE("subscribers", CYAML_FLAG_POINTER | OPTIONAL, struct config_file_pool, subscribers, &text_entry, 1, CGN_PLANS_MAX),
+	CYAML_FIELD_UINT("blocks", OPTIONAL, struct config_file_pool, blocks),
+	CYAML_FIELD_UINT("dynamic", OPTIONAL, struct config_file_pool, dynamic),
 	CYAML_FIELD_END
 };
 

@@ -34,6 +34,7 @@ static bool build_external(struct config_source *source, struct config_place pla
 			   struct config_static *mapping)
 {
 	const struct config_pool *pool;
+	uint32_t planned;
 
 	if (!endpoint_parse(text, &mapping->external4, &mapping->external_port))
 		return config_fail(source, place, "\"" CONFIG_SHOWN "\" is no IPv4 address and port; right is one like \"192.0.2.3:7777\"", text);
@@ -44,6 +45,10 @@ static bool build_external(struct config_source *source, struct config_place pla
 	if (mapping->external_port < pool->first_port || mapping->external_port > pool->last_port)
 		return config_fail(source, place, "port %u is outside of pool %s; right is %u to %u", mapping->external_port, pool->name,
 				   pool->first_port, pool->last_port);
+	planned = pool->is_deterministic ? pool->first_port + pool->per_address * pool->each_blocks * pool->block_size : 0;
+	if (mapping->external_port < planned)
+		return config_fail(source, place, "port %u of pool %s is computed for a subscriber; right is %u to %u%s", mapping->external_port,
+				   pool->name, planned, pool->last_port, planned > pool->last_port ? ", which are none here" : "");
 	if (mapping->protocol == IPPROTO_UDP &&
 	    (mapping->external_port == CGN_PCP_CLIENT_PORT || mapping->external_port == CGN_PCP_SERVER_PORT))
 		return config_fail(source, place, "UDP port %u belongs to PCP and is never mapped (RFC 6887 section 11.3); right is another",

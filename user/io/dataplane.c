@@ -671,7 +671,7 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	}
 	if (bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0))
 		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot write: %s", strerror(errno));
-	return dataplane_publish_pools(dp, NULL, error);
+	return dataplane_publish_pools(dp, config, NULL, error);
 }
 
 bool dataplane_set_epoch(struct dataplane *dp, uint32_t epoch_base_s, enum cgn_epoch_reason reason)

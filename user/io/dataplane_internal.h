@@ -61,9 +61,9 @@ bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, stru
 int dataplane_pool(struct dataplane *dp, struct cgn_pool_request *request);
 
 /* ---- dataplane_pools.c ---- */
-/* Tells packets the addresses of the table as it stands, but for those entries that `without` marks (NULL: none). When it returns, no
- * program runs that knows others. */
-bool dataplane_publish_pools(struct dataplane *dp, const bool *without, struct dataplane_error *error);
+/* Tells packets the addresses of the table as it stands, but for those entries that `without` marks (NULL: none), and whose ports are
+ * computed by `config` (NULL: as before). When it returns, no program runs that knows others. */
+bool dataplane_publish_pools(struct dataplane *dp, const struct config *config, const bool *without, struct dataplane_error *error);
 void dataplane_count_pools(const struct config *config, struct cgn_meta *meta);
 
 /* ---- dataplane.c ---- */

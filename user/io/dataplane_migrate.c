@@ -23,11 +23,11 @@ static const char *const made_anew[] = {
  * 16: `events_lost`.
  * 17: `sessions`; settings.
  * 18: settings.
- * 19: an entry of `pools` without blocks is none, and `meta` says nothing of pools; settings. */
+ * 19: an entry of `pools` without blocks is none, and `meta` says nothing of pools; settings.
+ * 20: an entry of `pools` has in the upper halves of two words, which were 0, what is planned there (little-endian); settings. */
 static const uint32_t same_where_kept[] = {
-	18, 17, 16, 15, 14, 13, 12,
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	11,
+	19, 18, 17, 16, 15, 14, 13, 12, 11,
 #endif
 };
 

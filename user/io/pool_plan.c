@@ -20,7 +20,9 @@ static struct cgn_pool entry_of(const struct config *config, unsigned number, ui
 
 	return (struct cgn_pool){ .addr4 = { (uint8_t)(address >> 24), (uint8_t)(address >> 16), (uint8_t)(address >> 8), (uint8_t)address },
 		.block_count = config_pool_blocks(pool), .first_port = pool->first_port,
-		.block_shift = (uint32_t)__builtin_ctz(pool->block_size), .pool = number };
+		.block_shift = (uint16_t)__builtin_ctz(pool->block_size), .pool = number,
+		.planned = (uint16_t)(pool->per_address * pool->each_blocks),
+		.each = (uint16_t)(pool->dynamic_blocks ? 0 : pool->each_blocks) };
 }
 
 /* ---- ranges ---- */
@@ -160,7 +162,7 @@ static bool keep(const struct planning *planning, uint32_t index, const struct c
 	if (now->first_port != wanted->first_port || now->block_count != wanted->block_count || now->block_shift != wanted->block_shift)
 		return refuse_shape(planning, now, wanted);
 	planning->is_configured[index] = true;
-	if (now->state != CGN_POOL_LEAVING && now->pool == wanted->pool)
+	if (now->state != CGN_POOL_LEAVING && now->pool == wanted->pool && now->planned == wanted->planned && now->each == wanted->each)
 		return true;
 	planning->plan->change[index] = POOL_RENUMBERED;
 	if (now->state == CGN_POOL_LEAVING) {
@@ -168,6 +170,8 @@ static bool keep(const struct planning *planning, uint32_t index, const struct c
 		planning->plan->returning++;
 	}
 	now->pool = wanted->pool;
+	now->planned = wanted->planned;
+	now->each = wanted->each;
 	return true;
 }
 

@@ -14,7 +14,7 @@ struct config;
 enum pool_change {
 	POOL_AS_IT_IS,		/* free, or nothing of it changes */
 	POOL_ENTERS,		/* a free entry becomes an address */
-	POOL_RENUMBERED,	/* is in another of the configuration's pools, or has come back before it was gone */
+	POOL_RENUMBERED,	/* is in another of the configuration's pools, or another plan, or has come back before it was gone */
 	POOL_LEAVES,		/* is configured no more */
 };
 
