@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ICMP errors about translated flows (RFC 5508 section 4.2): outer header, embedded packet and its transport header.
- * They make no mapping, refresh none and end none. */
+ * They make no mapping, refresh none and end none. One in fragments is known by its first: that has the embedded headers, or it is
+ * dropped; the others follow it as any. Its checksum is over all of it, and follows from what changes in the first. */
 #ifndef CGN_ICMP_BPF_H
 #define CGN_ICMP_BPF_H
 #include "emit.bpf.h"
+#include "fragment.bpf.h"
 #include "translate.bpf.h"
 
 static __always_inline bool icmp_parse(struct xdp_md *ctx, struct packet *pkt, struct packet_inner *inner)
@@ -62,6 +64,12 @@ __noinline int icmp_error_inbound(struct xdp_md *ctx)
 	verdict = route_egress(kind, hop, CGN_INTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
+	if (pkt.is_first_fragment) {
+		struct cgn_fragment_key fragment;
+
+		fragment_key(&fragment, pkt.ip, CGN_EXTERNAL_SIDE);
+		fragment_remember(&fragment, pkt.ip->saddr, load_u32(internal.addr4), CGN_INTERNAL_SIDE, packet_fragment_len(&pkt));
+	}
 	rewrite_inner(&pkt, &inner, load_u32(internal.addr4), internal.port, true);
 	rewrite_ip_destination(pkt.ip, load_u32(internal.addr4));
 	return emit_translated(ctx, &pkt, hop, CGN_INBOUND);
@@ -108,6 +116,13 @@ __noinline int icmp_error_outbound(struct xdp_md *ctx)
 	verdict = route_egress(kind, hop, is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE, pkt.ip);
 	if (verdict != CGN_NEXT)
 		return verdict;
+	if (pkt.is_first_fragment) {
+		struct cgn_fragment_key fragment;
+
+		fragment_key(&fragment, pkt.ip, CGN_INTERNAL_SIDE);
+		identification_write(pkt.ip, (__u16)fragment_remember(&fragment, load_u32(seen.external.addr4), destination,
+				     is_hairpin ? CGN_INTERNAL_SIDE : CGN_EXTERNAL_SIDE, packet_fragment_len(&pkt)));
+	}
 	rewrite_inner(&pkt, &inner, load_u32(seen.external.addr4), seen.external.port, false);
 	rewrite_ip_source(pkt.ip, load_u32(seen.external.addr4));
 	if (is_hairpin) {

@@ -57,6 +57,8 @@ const char *const scene_configs[SCENES] = {
 #define TIME_EXCEEDED 11
 #define ERROR(type, code, from, to, about) \
 	.source = (from), .destination = (to), .protocol = IPPROTO_ICMP, .icmp_type = (type), .icmp_code = (code), .inner = &(about)
+#define FOLLOW_ON(from, to) .source = (from), .destination = (to), .protocol = IPPROTO_ICMP
+
 #define BECOMES(from, from_port, to, to_port) \
 	.source = (from), .source_port = (from_port), .destination = (to), .destination_port = (to_port)
 
@@ -400,6 +402,29 @@ const struct fixture fixtures[] = {
 	  .out = { BECOMES(EXT, 20000, B, 6000) } },
 	{ "fragment-hairpin-last", INSIDE, .verdict = CGN_HAIRPIN, .in = { UDP(A, 0, EXT, 0), .fragment_id = 4, .fragment = 64, .payload = 504 },
 	  .out = { .source = EXT, .destination = B } },
+	{ "fragment-error-in-first", OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { ERROR(UNREACHABLE, 3, "8.8.8.8", EXT, udp_sent), .inner_length = 48, .fragment_id = 31, .fragment = MORE },
+	  .out = { .destination = A, .inner = &udp_sent_inside } },
+	{ "fragment-error-in-last", OUTSIDE, .verdict = CGN_INBOUND,
+	  .in = { FOLLOW_ON("8.8.8.8", EXT), .fragment_id = 31, .fragment = 7, .payload = 100 }, .out = { .destination = A } },
+	{ "fragment-error-out-first", INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { ERROR(TIME_EXCEEDED, 0, "198.51.100.40", REMOTE, tcp_came), .inner_length = 40, .fragment_id = 32, .fragment = MORE },
+	  .out = { .source = EXT, .inner = &tcp_came_outside } },
+	{ "fragment-error-out-last", INSIDE, .verdict = CGN_OUTBOUND,
+	  .in = { FOLLOW_ON("198.51.100.40", REMOTE), .fragment_id = 32, .fragment = 6, .payload = 100 }, .out = { .source = EXT } },
+	{ "fragment-error-hairpin-first", INSIDE, .verdict = CGN_HAIRPIN,
+	  .in = { ERROR(UNREACHABLE, 3, B, EXT, hairpin_came), .inner_length = 48, .fragment_id = 33, .fragment = MORE },
+	  .out = { .source = EXT, .destination = A, .inner = &hairpin_sent } },
+	{ "fragment-error-hairpin-last", INSIDE, .verdict = CGN_HAIRPIN,
+	  .in = { FOLLOW_ON(B, EXT), .fragment_id = 33, .fragment = 7, .payload = 8 }, .out = { .source = EXT, .destination = A } },
+	{ "fragment-error-no-mapping", OUTSIDE, .verdict = CGN_DROP_ICMP_NO_MAPPING,
+	  .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, unknown_sent), .inner_length = 48, .fragment_id = 34, .fragment = MORE } },
+	{ "fragment-error-no-mapping-last", OUTSIDE, .verdict = CGN_DROP_FRAGMENT,
+	  .in = { FOLLOW_ON(REMOTE, EXT), .fragment_id = 34, .fragment = 7, .payload = 8 } },
+	{ "fragment-error-early", OUTSIDE, .verdict = CGN_HELD, .before = hold_on, .after = hold_off,
+	  .in = { FOLLOW_ON(REMOTE, EXT), .fragment_id = 35, .fragment = 7, .payload = 8 } },
+	{ "fragment-error-inner-cut", OUTSIDE, .verdict = CGN_DROP_ICMP_INNER,
+	  .in = { ERROR(UNREACHABLE, 3, REMOTE, EXT, udp_sent), .inner_length = 24, .fragment_id = 36, .fragment = MORE } },
 	{ "fragment-first-again", INSIDE, .verdict = CGN_OUTBOUND,
 	  .in = { UDP(A, 5000, REMOTE, 53), .fragment_id = 1, .fragment = MORE, .payload = 504, .whole_sum = true },
 	  .out = { BECOMES(EXT, 20000, REMOTE, 53) } },
