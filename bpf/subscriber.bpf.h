@@ -8,23 +8,35 @@
 #include "endpoint.h"
 #include "event.bpf.h"
 
-/* Makes the entry, or takes the limits from the rules as they are now: they may have been reloaded. First match wins. */
+/* Which rule an address is a subscriber by; first match wins. Negative: none. */
+__noinline int subscriber_rule(__u32 address)
+{
+	struct cgn_settings *settings = map_settings();
+	__u32 i;
+
+	for (i = 0; settings && i < CGN_PREFIXES_MAX && i < settings->rule_count; i++)
+		if ((address & settings->rule[i].mask) == settings->rule[i].network)
+			return (int)i;
+	return -1;
+}
+
+/* For every packet: most addresses differ from any subscriber's in their first octet. */
+static __always_inline bool address_is_subscriber(const struct cgn_settings *settings, __u32 address)
+{
+	return settings->rule_octets[address >> 29] >> (address >> 24 & 31) & 1 && subscriber_rule(address) >= 0;
+}
+
+/* Makes the entry, or takes the limits from the rules as they are now: they may have been reloaded. */
 __noinline int subscriber_apply_rule(struct cgn_subscriber_key *key)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_subscriber *template, *subscriber;
-	__u32 address, i;
+	int rule;
 
 	if (!key || !settings)
 		return CGN_BAD_REQUEST;
-	address = bpf_ntohl(load_u32(key->addr4));
-	for (i = 0; i < CGN_PREFIXES_MAX; i++) {
-		if (i >= settings->rule_count)
-			return CGN_NOT_ALLOWED;
-		if ((address & settings->rule[i].mask) == settings->rule[i].network)
-			break;
-	}
-	template = bpf_map_lookup_elem(&templates, &i);
+	rule = subscriber_rule(bpf_ntohl(load_u32(key->addr4)));
+	template = bpf_map_lookup_elem(&templates, &rule);	/* none by a number below 0 */
 	if (!template)
 		return CGN_NOT_ALLOWED;
 	subscriber = map_subscriber(key);

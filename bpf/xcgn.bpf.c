@@ -188,8 +188,10 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 		return CGN_DROP_MARTIAN;
 	if (pkt.kind == PACKET_FOLLOW_ON)
 		return fragment_follow(ctx, CGN_EXTERNAL_SIDE);
-	if (pkt.kind == PACKET_ICMP_ERROR)
+	if (pkt.kind == PACKET_ICMP_ERROR)	/* of any router (RFC 4787 REQ-12a): many have private addresses */
 		return icmp_error_inbound(ctx);
+	if (address_is_subscriber(settings, source))	/* what he sends comes in by the other side */
+		return CGN_DROP_SPOOFED;
 	verdict = inbound_endpoint(settings, CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), &internal, &is_filtered);
 	if (verdict == CGN_NEXT && is_filtered)
 		verdict = filter_verdict(&internal, CGN_SLOT(address, pkt.protocol_index, pkt.destination_port), pkt.ip->saddr, pkt.source_port);

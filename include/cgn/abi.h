@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 20	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 21	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -425,6 +425,7 @@ struct cgn_settings {
 	__u32 mss_clamp;		/* most that a SYN may say; 0: whatever it says */
 	/* Next hops that serve until this jiffy or less were asked for before routes, neighbours or links changed: they serve no more. */
 	__u64 routes_jiffies;
+	__u32 rule_octets[8];		/* bit n: a rule has addresses that begin with n */
 	struct cgn_ranges ranges[2];
 	struct cgn_subscriber_rule rule[CGN_PREFIXES_MAX];
 };
@@ -465,6 +466,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_IPV6,		"drop-ipv6",		"IPv6 to forward: not translated here") \
 	X(CGN_DROP_IP_HEADER,		"drop-ip-header",	"bad IPv4 version, header length or total length") \
 	X(CGN_DROP_MARTIAN,		"drop-martian",		"source or destination address that must not be forwarded") \
+	X(CGN_DROP_SPOOFED,		"drop-spoofed",		"inbound with the address of a subscriber as its source") \
 	X(CGN_DROP_TTL,			"drop-ttl",		"time to live ended") \
 	X(CGN_DROP_L4_HEADER,		"drop-l4-header",	"bad TCP, UDP or ICMP header") \
 	X(CGN_DROP_PROTOCOL,		"drop-protocol",	"transport protocol without translation") \

@@ -602,6 +602,7 @@ static void add_rule(struct cgn_settings *settings, struct cgn_subscriber *templ
 {
 	struct cgn_subscriber_rule *rule;
 	struct cgn_subscriber *template;
+	uint32_t octet;
 
 	if (settings->rule_count >= CGN_PREFIXES_MAX)
 		return;		/* config_load() has refused that */
@@ -609,6 +610,8 @@ static void add_rule(struct cgn_settings *settings, struct cgn_subscriber *templ
 	template = &templates[settings->rule_count++];
 	rule->network = prefix.network;
 	rule->mask = prefix.length ? ~0u << (32 - prefix.length) : 0;
+	for (octet = rule->network >> 24; octet <= (rule->network | ~rule->mask) >> 24; octet++)
+		settings->rule_octets[octet / 32] |= 1u << octet % 32;
 	template->blocks_limit = blocks;
 	template->explicit_limit = explicit_limit;
 	template->reserve = reserve;

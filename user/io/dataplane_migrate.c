@@ -24,10 +24,11 @@ static const char *const made_anew[] = {
  * 17: `sessions`; settings.
  * 18: settings.
  * 19: an entry of `pools` without blocks is none, and `meta` says nothing of pools; settings.
- * 20: an entry of `pools` has in the upper halves of two words, which were 0, what is planned there (little-endian); settings. */
+ * 20: an entry of `pools` has in the upper halves of two words, which were 0, what is planned there (little-endian); settings.
+ * 21: settings; counters. */
 static const uint32_t same_where_kept[] = {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	19, 18, 17, 16, 15, 14, 13, 12, 11,
+	20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
 #endif
 };
 
