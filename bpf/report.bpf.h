@@ -71,8 +71,21 @@ static __always_inline bool report_is_due(__u32 verdict)
 	return verdict == CGN_DROP_TTL || verdict == CGN_DROP_TOO_BIG || verdict == CGN_DROP_QUOTA || verdict == CGN_DROP_EXHAUSTED;
 }
 
-/* Never about an error, a follow-on fragment, or what came to many or from nobody in particular (RFC 1812 section 4.3.2.7). */
-static __always_inline bool report_is_permitted(const struct cgn_settings *settings, const struct packet *pkt)
+/* Is the address one of our subscribers'? */
+__noinline int report_to_subscriber(__u32 address)
+{
+	struct cgn_settings *settings = map_settings();
+	__u32 i;
+
+	for (i = 0; settings && i < CGN_PREFIXES_MAX && i < settings->rule_count; i++)
+		if ((address & settings->rule[i].mask) == settings->rule[i].network)
+			return 1;
+	return 0;
+}
+
+/* Never about an error, a follow-on fragment, or what came to many or from nobody in particular (RFC 1812 section 4.3.2.7); inside,
+ * only to subscribers: a report about a spoofed source would be a packet to an address that is not of this side. */
+static __always_inline bool report_is_permitted(const struct cgn_settings *settings, const struct packet *pkt, __u32 side)
 {
 	__u32 source = bpf_ntohl(pkt->ip->saddr);
 	const struct icmphdr *icmp = pkt->l4;
@@ -80,6 +93,8 @@ static __always_inline bool report_is_permitted(const struct cgn_settings *setti
 	if (pkt->eth->h_dest[0] & 1 || pkt->ip->frag_off & bpf_htons(PACKET_FRAGMENT_OFFSET))
 		return false;
 	if (source >> 24 == 0 || source >> 24 == 127 || source >= 0xe0000000 || address_index(settings, source) >= 0)
+		return false;
+	if (side == CGN_INTERNAL_SIDE && !report_to_subscriber(source))
 		return false;
 	if (pkt->ip->protocol != IPPROTO_ICMP)
 		return true;
@@ -117,6 +132,7 @@ static __always_inline long report_quote(struct xdp_md *ctx, struct report_scrat
 
 	for (i = 0; i < REPORT_QUOTE_MAX / 4; i++)
 		scratch->quote[i] = 0;
+	cgn_forget(len);	/* so that what is checked is what is used */
 	if (len < sizeof(struct iphdr) || len > REPORT_QUOTE_MAX || bpf_xdp_load_bytes(ctx, offset, scratch->quote, len))
 		return -1;
 	for (i = 0; i < REPORT_QUOTE_MAX / 4; i++)
@@ -206,7 +222,7 @@ __noinline int report_make(struct xdp_md *ctx, __u32 dropped, __u32 side)
 
 	if (!settings || !scratch || packet_parse(&pkt, data, end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return CGN_NEXT;
-	if (!report_is_permitted(settings, &pkt))
+	if (!report_is_permitted(settings, &pkt, side))
 		return CGN_NEXT;
 	sender = pkt.ip->saddr;
 	l2_len = sizeof(struct ethhdr) + pkt.vlan_len;

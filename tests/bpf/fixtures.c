@@ -534,6 +534,7 @@ const struct fixture fixtures[] = {
 	{ "not-spoofed-next-prefix", OUTSIDE, .verdict = CGN_INBOUND, .in = { UDP("198.51.101.0", 53, EXT, 20000), .payload = 18 },
 	  .out = { BECOMES("198.51.101.0", 53, A, 5000) } },
 	{ "ttl-out", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
+	{ "ttl-not-subscriber", INSIDE, .verdict = CGN_DROP_TTL, .in = { UDP("198.18.0.1", 5000, REMOTE, 53), .payload = 18, .ttl = 1 } },
 	{ "ttl-out-new", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5555, REMOTE, 53), .payload = 18, .ttl = 1 } },
 	{ "ttl-in", OUTSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(REMOTE, 53, EXT, 20000), .payload = 18, .ttl = 1 } },
 	{ "ttl-hairpin", INSIDE, .verdict = CGN_DROP_TTL, .report = CGN_REPORT_TTL, .in = { UDP(A, 5000, EXT, 30000), .payload = 18, .ttl = 1 } },

@@ -128,11 +128,12 @@ topology()
 	"$lab" up "$scratch/extra.yaml"
 }
 
+# A start loads the programs, which on a busy machine takes the verifier its time.
 start_xcgnd()
 {
 	background cgn "$log" "$B/xcgnd" -c "$config"
 	xcgnd_pid=$job
-	wait_for status_has "\"pid\": *$xcgnd_pid"
+	WAIT_S=40 wait_for status_has "\"pid\": *$xcgnd_pid"
 }
 
 stop_xcgnd()
