@@ -7,6 +7,7 @@
 #include "packet.h"
 #include "checksum.h"
 #include "identification.bpf.h"
+#include "link.bpf.h"
 #include "report.bpf.h"
 
 CGN_ASSERT_SIZE(struct next_hop, 32);	/* two are a cache line */
@@ -15,6 +16,21 @@ _Static_assert(NEXT_HOPS == 2 << (32 - 19), "as route_key() hashes");
 #define ROUTE_MTU_MAX 65535	/* of a next hop that is not known yet */
 
 enum route_kind { ROUTE_OK, ROUTE_LOCAL, ROUTE_FORWARDING_OFF, ROUTE_NEIGHBOUR_UNKNOWN, ROUTE_NONE, ROUTE_TOO_BIG };
+
+/* With which tags frames leave by that interface. A NIC takes one of them beyond its MTU, the second one is part of what it counts. */
+static __always_inline void route_note_tags(struct xdp_md *ctx, struct next_hop *hop)
+{
+	__u32 ifindex = hop->ifindex, nic_mtu = 0;
+	struct cgn_interface *egress = bpf_map_lookup_elem(&interfaces, &ifindex);
+
+	hop->outer_tag = egress ? egress->tags[0] : 0;
+	hop->inner_tag = egress ? egress->tags[1] : 0;
+	if (!egress || !egress->tags[1])
+		return;
+	bpf_check_mtu(ctx, egress->nic, &nic_mtu, 0, 0);
+	if (nic_mtu > sizeof(struct packet_vlan) && hop->mtu > nic_mtu - sizeof(struct packet_vlan))
+		hop->mtu = (__u16)(nic_mtu - sizeof(struct packet_vlan));
+}
 
 /* Asks the kernel: 110 to 130 ns, nearly half of a redirect, therefore cached by route_find(). */
 __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destination_be, __u32 source_be)
@@ -28,7 +44,7 @@ __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destina
 	fib.family = AF_INET;
 	fib.ipv4_dst = destination_be;
 	fib.ipv4_src = source_be;
-	fib.ifindex = ctx->ingress_ifindex;
+	fib.ifindex = link_ifindex(ctx);
 	result = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (result == BPF_FIB_LKUP_RET_NOT_FWDED)
 		return ROUTE_LOCAL;
@@ -48,6 +64,7 @@ __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destina
 	}
 	if (fib.mtu_result)
 		hop->mtu = fib.mtu_result;
+	route_note_tags(ctx, hop);
 	hop->until_jiffies = bpf_jiffies64() + clock_hz;
 	return ROUTE_OK;
 }
@@ -126,29 +143,28 @@ static __always_inline void ttl_decrement(struct iphdr *ip)
 	ip->check = checksum_update(ip->check, checksum_delta16(before, *word));
 }
 
-/* Sends a translated packet that route_egress() let go. Routed: the tags of the ingress stay behind. What route_find() said is
+/* Sends a translated packet that route_egress() let go. Routed: the tags of the ingress stay behind, unless the kernel gets it, which
+ * takes it for what came by that VLAN. What route_find() said is
  * taken from the next hop once more: kept in a variable, it made the verifier walk all that lies between for each of its values. */
 static __always_inline enum cgn_verdict
-emit_translated(struct xdp_md *ctx, struct packet *pkt, const struct next_hop *hop, enum cgn_verdict verdict)
+emit_translated(struct xdp_md *ctx, struct packet *pkt, struct next_hop *hop, enum cgn_verdict verdict)
 {
 	struct ethhdr *eth = (void *)pkt->ip - sizeof(*eth);
-	__u16 *mac = (void *)eth, *from = (void *)pkt->eth;
+	__u16 *mac = (void *)eth;
 	bool is_too_big = bpf_ntohs(pkt->ip->tot_len) > hop->mtu;
 	int i;
 
 	/* its parts will need an identification of their own, if they do not have one */
 	if (is_too_big && verdict != CGN_INBOUND && !(pkt->ip->frag_off & bpf_htons(PACKET_FRAGMENT_OFFSET | PACKET_MORE_FRAGMENTS)))
 		identification_write(pkt->ip, (__u16)identification_draw(pkt->ip->saddr, pkt->ip->daddr, pkt->ip->protocol));
-	if (is_too_big || !hop->until_jiffies) {	/* the kernel decrements the time to live of what it forwards, and cuts it */
-		verdict = is_too_big ? CGN_FRAGMENTED : CGN_NEIGHBOUR_UNKNOWN;
-		for (i = 5; pkt->vlan_len && i >= 0; i--)
-			mac[i] = from[i];
-	} else {
-		ttl_decrement(pkt->ip);
-		for (i = 0; i < 3; i++) {
-			mac[i] = hop->destination_mac[i];
-			mac[i + 3] = hop->source_mac[i];
-		}
+	if (is_too_big || !hop->until_jiffies)	/* the kernel decrements the time to live of what it forwards, and cuts it */
+		return is_too_big ? CGN_FRAGMENTED : CGN_NEIGHBOUR_UNKNOWN;
+	ttl_decrement(pkt->ip);
+	if (hop->outer_tag)
+		return link_push(ctx, hop, pkt->vlan_len) ? CGN_DROP_NO_EGRESS : verdict;
+	for (i = 0; i < 3; i++) {
+		mac[i] = hop->destination_mac[i];
+		mac[i + 3] = hop->source_mac[i];
 	}
 	if (pkt->vlan_len) {
 		eth->h_proto = bpf_htons(ETH_P_IP);
@@ -172,6 +188,7 @@ static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict ver
 	case CGN_NEIGHBOUR_UNKNOWN:
 	case CGN_FRAGMENTED:
 	case CGN_LOCAL:
+	case CGN_UNTOUCHED:
 	case CGN_CONTROL:
 	case CGN_FORWARDING_OFF:
 		return XDP_PASS;

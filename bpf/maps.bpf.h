@@ -94,14 +94,21 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, CGN_INTERFACES_MAX);
+	__uint(max_entries, 2 * CGN_INTERFACES_MAX);	/* and the NICs of those with tags */
 	__type(key, __u32);
 	__type(value, struct cgn_interface);
 } interfaces SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, CGN_INTERFACES_MAX);
+	__type(key, struct cgn_link_key);
+	__type(value, struct cgn_link);
+} links SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 2 * CGN_INTERFACES_MAX);	/* those with both sides stand there twice */
 	__type(key, __u32);
 	__type(value, __u32);
 } tx_ports SEC(".maps");
@@ -118,10 +125,12 @@ struct {
 struct next_hop {
 	__u32 destination;	/* as in the packet */
 	__u32 ifindex;
-	__u64 until_jiffies;	/* ask again after this; 0: no neighbour is known */
+	__u64 until_jiffies:48;	/* ask again after this; 0: no neighbour is known */
+	__u64 inner_tag:16;	/* as in struct cgn_link_key; 0: none */
 	__u16 destination_mac[3];
 	__u16 source_mac[3];
-	__u32 mtu;
+	__u16 mtu;
+	__u16 outer_tag;
 };
 
 #define NEXT_HOPS 16384		/* of one CPU */

@@ -40,6 +40,11 @@ struct packet_vlan {
 	__be16 proto;
 };
 
+static __always_inline bool packet_is_tag(__be16 proto)
+{
+	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
+}
+
 /* Ethernet, VLAN tags, IPv4. CGN_NEXT: an IPv4 packet with a sound header, or PACKET_IPV6; else the verdict. */
 static __always_inline enum cgn_verdict packet_parse(struct packet *pkt, void *data, void *end)
 {
@@ -56,7 +61,7 @@ static __always_inline enum cgn_verdict packet_parse(struct packet *pkt, void *d
 	proto = pkt->eth->h_proto;
 	pos = pkt->eth + 1;
 	for (i = 0; i < PACKET_VLAN_TAGS_MAX; i++) {
-		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))
+		if (!packet_is_tag(proto))
 			break;
 		vlan = pos;
 		if ((void *)(vlan + 1) > end)

@@ -12,6 +12,7 @@
 #include "packet.h"
 #include "checksum.h"
 #include "rate.bpf.h"
+#include "link.bpf.h"
 
 #define REPORT_QUOTE_MAX 548	/* RFC 1812 section 4.3.2.3: the whole report has 576 bytes at most */
 #define REPORT_TTL 64
@@ -118,7 +119,7 @@ __noinline __u32 report_source(struct xdp_md *ctx, __u32 sender_be)
 
 	fib.family = AF_INET;
 	fib.ipv4_dst = sender_be;
-	fib.ifindex = ifindex = ctx->ingress_ifindex;
+	fib.ifindex = ifindex = link_ifindex(ctx);
 	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_SKIP_NEIGH | REPORT_FIB_LOOKUP_SRC) == BPF_FIB_LKUP_RET_SUCCESS)
 		return fib.ipv4_src;
 	known = bpf_map_lookup_elem(&addresses, &ifindex);

@@ -45,7 +45,7 @@ __noinline int ipv6_verdict(struct xdp_md *ctx, __u32 l3_offset)
 	fib.family = AF_INET6;
 	__builtin_memcpy(fib.ipv6_src, &ip6->saddr, sizeof(fib.ipv6_src));
 	__builtin_memcpy(fib.ipv6_dst, &ip6->daddr, sizeof(fib.ipv6_dst));
-	fib.ifindex = ctx->ingress_ifindex;
+	fib.ifindex = link_ifindex(ctx);
 	result = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (result == BPF_FIB_LKUP_RET_NOT_FWDED)
 		return CGN_LOCAL;
@@ -70,8 +70,9 @@ static __always_inline bool source_is_martian(__u32 address)
 #define ADDRESS_FILTERED 0x7fffffff	/* no index: a hairpin to a mapping that is filtered. One variable more, and the stack is too small */
 
 /* From inside: to the outside, or to an external address of ours and back to the inside with the external source (hairpin,
- * RFC 4787 REQ-9). Where it goes is known before anything is made or changed. */
-static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
+ * RFC 4787 REQ-9). Where it goes is known before anything is made or changed. `is_sorted`: that it came from there has been asked; else
+ * frames without tags did. */
+static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx, bool is_sorted)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_external external;
@@ -85,6 +86,8 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	verdict = packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	if (verdict != CGN_NEXT)
 		return verdict;
+	if (!is_sorted && pkt.vlan_len && link_side(ctx) != CGN_INTERNAL_SIDE)
+		return CGN_DROP_VLAN;
 	if (pkt.kind == PACKET_IPV6)
 		return ipv6_verdict(ctx, sizeof(struct ethhdr) + pkt.vlan_len);
 	destination = pkt.ip->daddr;
@@ -151,7 +154,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx)
 	return emit_translated(ctx, &pkt, hop, CGN_HAIRPIN);
 }
 
-static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
+static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx, bool is_sorted)
 {
 	struct cgn_settings *settings = map_settings();
 	struct cgn_internal internal;
@@ -165,6 +168,8 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 	verdict = packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	if (verdict != CGN_NEXT)
 		return verdict;
+	if (!is_sorted && pkt.vlan_len && link_side(ctx) != CGN_EXTERNAL_SIDE)
+		return CGN_DROP_VLAN;
 	if (pkt.kind == PACKET_IPV6)
 		return ipv6_verdict(ctx, sizeof(struct ethhdr) + pkt.vlan_len);
 	verdict = destination_verdict(bpf_ntohl(pkt.ip->daddr));
@@ -223,26 +228,36 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx)
 SEC("xdp")
 int cgn_outbound(struct xdp_md *ctx)
 {
-	return emit_verdict(ctx, outbound(ctx), CGN_INTERNAL_SIDE);
+	return emit_verdict(ctx, outbound(ctx, false), CGN_INTERNAL_SIDE);
 }
 
 SEC("xdp")
 int cgn_inbound(struct xdp_md *ctx)
 {
-	return emit_verdict(ctx, inbound(ctx), CGN_EXTERNAL_SIDE);
+	return emit_verdict(ctx, inbound(ctx, false), CGN_EXTERNAL_SIDE);
+}
+
+/* On a NIC whose interfaces are not all of one side: by VLANs, or by addresses where one has both. */
+SEC("xdp")
+int cgn_both(struct xdp_md *ctx)
+{
+	__u32 side = link_side(ctx);
+
+	if (side == CGN_INTERNAL_SIDE)
+		return emit_verdict(ctx, outbound(ctx, true), CGN_INTERNAL_SIDE);
+	if (side == CGN_EXTERNAL_SIDE)
+		return emit_verdict(ctx, inbound(ctx, true), CGN_EXTERNAL_SIDE);
+	return emit_verdict(ctx, side == CGN_NO_SIDE ? CGN_UNTOUCHED : link_stray(ctx), CGN_INTERNAL_SIDE);
 }
 
 /* A fragment that was held, given back by the daemon: goes on if its first one has come, else is dropped at last. Never attached. */
 SEC("xdp")
 int cgn_release(struct xdp_md *ctx)
 {
-	__u32 ifindex = ctx->ingress_ifindex;
-	struct cgn_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	__u32 side;
+	__u32 side = link_side(ctx);
 
-	if (!interface)
+	if (side > CGN_EXTERNAL_SIDE)
 		return emit_verdict(ctx, CGN_DROP_FRAGMENT, CGN_INTERNAL_SIDE);
-	side = interface->side & 1;
 	return emit_verdict(ctx, fragment_follow(ctx, side | FRAGMENT_RELEASED), side);
 }
 

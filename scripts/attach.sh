@@ -34,7 +34,7 @@ want_sysctl()
 
 prepare_nic()
 {
-	local nic=$1 mode=$2 driver
+	local nic=$1 driver
 
 	[[ -e /proc/sys/net/ipv4/conf/$nic ]] || die "$nic: no such interface"
 	driver=$(ethtool -i "$nic" 2>/dev/null | sed -n 's/^driver: //p') || true
@@ -70,7 +70,7 @@ prepare_forwarding()
 # Native was asked for, and generic is what some drivers give without a word.
 check_mode()
 {
-	local nic=$1 mode=$2
+	local nic=$1
 
 	[[ $mode != native ]] || ! ip link show dev "$nic" | grep -q xdpgeneric || die "$nic: the kernel attached in generic mode"
 }
@@ -87,16 +87,22 @@ undo()
 }
 
 prepare "$@"
-fresh=()	# NICs that this run is the first to change
+fresh=()	# NICs and interfaces that this run is the first to change
 trap undo EXIT
-for i in "${!nics[@]}"; do
-	[[ -e $(saved_file "${nics[i]}") ]] || fresh+=("${nics[i]}")
-	prepare_nic "${nics[i]}" "${modes[i]}"
+[[ " ${nics[*]} " != *" - "* ]] || "$xcgnctl" -c "$config" attach	# says which one is not there
+for nic in "${nics[@]}"; do
+	[[ -e $(saved_file "$nic") ]] || fresh+=("$nic")
+	prepare_nic "$nic"
 done
 ((${#fresh[@]} == 0)) || attached=yes	# if it fails now, what came to be attached goes
-"$xcgnctl" -c "$config" attach > /dev/null
-for i in "${!nics[@]}"; do
-	check_mode "${nics[i]}" "${modes[i]}"
-	prepare_forwarding "${nics[i]}"
+for name in "${names[@]}"; do
+	[[ -e $(saved_file "$name") || " ${fresh[*]} " == *" $name "* ]] || fresh+=("$name")
 done
-echo "$me: ${nics[*]}: attached, forwarding on"
+"$xcgnctl" -c "$config" attach > /dev/null
+for nic in "${nics[@]}"; do
+	check_mode "$nic"
+done
+for name in "${names[@]}"; do
+	prepare_forwarding "$name"
+done
+echo "$me: ${names[*]}: attached, forwarding on"

@@ -9,12 +9,12 @@ set -euo pipefail
 
 prepare "$@"
 # Forwarding ends first, so that nothing passes untranslated.
-for nic in "${nics[@]}"; do
+for nic in "${names[@]}" "${nics[@]}"; do
 	restore "$nic"
 done
 "$xcgnctl" -c "$config" detach > /dev/null
-for nic in "${nics[@]}"; do
+for nic in "${names[@]}"; do
 	[[ $(cat "/proc/sys/net/ipv4/conf/$nic/forwarding" 2> /dev/null) != 1 ]] ||
 		echo "$me: $nic: forwarding was on before attach.sh and still is: the kernel forwards untranslated" >&2
 done
-echo "$me: ${nics[*]}: detached"
+echo "$me: ${names[*]}: detached"

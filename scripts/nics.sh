@@ -18,10 +18,11 @@ find_xcgnctl()
 	die "xcgnctl not found: build it, or set XCGNCTL"
 }
 
-# Reads options and the configuration; sets xcgnctl, config, and the arrays nics and sides of its interfaces and modes.
+# Reads options and the configuration; sets xcgnctl, config, mode and the arrays names (of its interfaces) and nics (those that the
+# programs go to: of VLANs what bears them, each once; "-" for what is not there).
 prepare()
 {
-	local name side mode rest listing
+	local name side said nic _ listing
 
 	(($# == 1)) && [[ $1 != -* ]] || { sed -nE '2,/^[^#]/s/^# ?//p' "$0" >&2; exit 1; }
 	config=$1
@@ -29,11 +30,13 @@ prepare()
 	command -v ethtool > /dev/null || die "ethtool not found: apt-get install ethtool"
 	xcgnctl=$(find_xcgnctl) || exit 2
 	listing=$("$xcgnctl" -c "$config" show interfaces) || exit 1
-	nics=() modes=()
-	while read -r name side mode rest; do
-		[[ $side == internal || $side == external ]] || continue	# the heading
-		nics+=("$name")
-		modes+=("$mode")
+	names=() nics=()
+	while read -r name side said _ nic _; do
+		[[ $side == internal || $side == external || $side == both ]] || continue	# the heading, and what is the kernel's
+		names+=("$name")
+		# shellcheck disable=SC2034 # for attach.sh
+		mode=$said
+		[[ " ${nics[*]} " == *" $nic "* ]] || nics+=("$nic")
 	done <<< "$listing"
 	((${#nics[@]} > 0)) || die "$config: xcgnctl shows no interfaces" 1
 }

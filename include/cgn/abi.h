@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 21	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 22	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -344,17 +344,40 @@ struct cgn_holder {		/* value of `holder` [0]: does anybody keep them? */
 	__u32 reserved;
 };
 
-enum cgn_side { CGN_INTERNAL_SIDE, CGN_EXTERNAL_SIDE };
+enum cgn_side {
+	CGN_INTERNAL_SIDE,
+	CGN_EXTERNAL_SIDE,
+	CGN_EITHER_SIDE,	/* of interfaces: what comes there is told apart by its addresses */
+	CGN_NO_SIDE,		/* of interfaces: it is the kernel's */
+};
 
-/* Key of `tx_ports`: an egress is allowed only on its own side. */
+/* Key of `tx_ports`, whose value is the NIC: an egress is allowed only on its own side. */
 #define CGN_TX_KEY(side, ifindex) (((__u32)(side) << 31) | (__u32)(ifindex))
 
-struct cgn_interface {		/* value of `interfaces`, key: ifindex. Written by whoever attaches */
-	__u32 side;
-	__u32 realm;
-	__u64 build;		/* which build's program was attached last */
+/* Value of `interfaces`, key: ifindex as routes have it, which with tags is not the NIC's. Written by whoever attaches. A NIC that
+ * only bears others stands there too, with CGN_NO_SIDE. */
+struct cgn_interface {
+	__u32 side;		/* cgn_side */
+	__u32 nic;		/* ifindex of the device that frames leave by */
+	__u16 tags[2];		/* as in struct cgn_link_key */
+	__u32 reserved;
+	__u64 build;		/* of a NIC: which build's program was attached last */
 };
-CGN_ASSERT_SIZE(struct cgn_interface, 16);
+CGN_ASSERT_SIZE(struct cgn_interface, 24);
+
+#define CGN_TAG_ID 0x0fff	/* of a VLAN tag in keys: the VLAN, and whether the tag is 802.1ad's and not 802.1Q's */
+#define CGN_TAG_8021AD 0x8000
+
+struct cgn_link_key {		/* key of `links`: what frames of one interface look like where they come in */
+	__u32 nic;		/* ifindex */
+	__u16 tags[2];		/* the outer one first; 0: none */
+};
+CGN_ASSERT_SIZE(struct cgn_link_key, 8);
+
+struct cgn_link {
+	__u32 ifindex;		/* the interface's own */
+	__u32 side;		/* cgn_side */
+};
 
 struct cgn_range {		/* contiguous external addresses */
 	__u32 first, last;	/* host order, inclusive */
@@ -460,8 +483,10 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_HELD,			"held",			"follow-on fragment before its first one: kept, and counted once more when it goes on or is dropped") \
 	X(CGN_LOCAL,			"local",		"for this box: given to the kernel as it came") \
 	X(CGN_FORWARDING_OFF,		"forwarding-off",	"IPv4 forwarding is off on the interface: given to the kernel, which keeps only what is local") \
+	X(CGN_UNTOUCHED,		"untouched",		"of an interface with `side: none`: given to the kernel as it came") \
 	X(CGN_CONTROL,			"control",		"ARP, neighbour discovery, link control: given to the kernel") \
 	X(CGN_DROP_SHORT,		"drop-short",		"ends inside a header") \
+	X(CGN_DROP_VLAN,		"drop-vlan",		"its VLAN tags, or their absence, are those of no interface of the configuration") \
 	X(CGN_DROP_NOT_IP,		"drop-not-ip",		"neither IP nor ARP") \
 	X(CGN_DROP_IPV6,		"drop-ipv6",		"IPv6 to forward: not translated here") \
 	X(CGN_DROP_IP_HEADER,		"drop-ip-header",	"bad IPv4 version, header length or total length") \
@@ -486,7 +511,7 @@ enum cgn_epoch_reason { CGN_EPOCH_FIRST_START, CGN_EPOCH_REBOOT, CGN_EPOCH_PURGE
 	X(CGN_DROP_TABLE_FULL,		"drop-table-full",	"a map is full") \
 	X(CGN_DROP_RACE,		"drop-race",		"state changed under the packet more often than it retries") \
 	X(CGN_DROP_NO_ROUTE,		"drop-no-route",	"no route, or route refused") \
-	X(CGN_DROP_NO_EGRESS,		"drop-no-egress",	"route leaves by an interface of the wrong side") \
+	X(CGN_DROP_NO_EGRESS,		"drop-no-egress",	"route leaves by an interface of the wrong side, or there is no room for its VLAN tags") \
 	X(CGN_DROP_TOO_BIG,		"drop-too-big",		"larger than the egress MTU, and may not be cut (DF)") \
 	X(CGN_DROP_NOT_READY,		"drop-not-ready",	"settings not yet written") \
 	/* what xcgn sends itself: counted beside the verdict of the packet that it is about */ \

@@ -98,7 +98,7 @@ def check_pair(verdict, came, went):
     is_renamed = is_from_inside and (before.frag or before.flags & 1 or verdict == "fragmented")    # RFC 6864 section 5.3.1
     for field in ("version", "ihl", "tos", "len", "flags", "frag", "proto", "options") + (() if is_renamed else ("id",)):
         expect(getattr(before, field) == getattr(after, field), f"IP {field} changed")
-    expect(Ether(went).type == 0x0800, "ethertype")
+    expect(Ether(went).type == (Ether(came).type if not hops else 0x0800), "ethertype")
     if is_from_inside:
         expect(is_ours(after.src), f"source {after.src} went outside")
     else:

@@ -157,6 +157,10 @@ uint32_t frame_build(const struct frame *frame, uint8_t ret_bytes[FRAME_MAX])
 		put16(at, i > 1 ? 0x88a8 : 0x8100);
 		put16(at + 2, 100 + i);
 	}
+	for (i = 0; i < 2 && frame->tags[i]; i++, at += 4) {
+		put16(at, frame->tags[i] & 0x8000 ? 0x88a8 : 0x8100);
+		put16(at + 2, frame->tags[i] & 0x0fff);
+	}
 	put16(at, frame->source6 ? 0x86dd : frame->ethertype ? frame->ethertype : 0x0800);
 	at += 2;
 	if (frame->source6) {

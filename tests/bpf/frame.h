@@ -12,7 +12,8 @@ enum frame_tcp { FRAME_FIN = 1, FRAME_SYN = 2, FRAME_RST = 4, FRAME_ACK = 16 };
 struct frame {
 	/* Ethernet */
 	uint8_t destination_mac[6], source_mac[6];
-	unsigned vlan_tags;		/* 0 to 3; the outermost of two and more is 802.1ad */
+	unsigned vlan_tags;		/* 0 to 3: VLANs 103 to 101; the outermost of two and more is 802.1ad */
+	uint16_t tags[2];		/* or these, as in struct cgn_link_key */
 	uint16_t ethertype;		/* 0: IPv4 */
 	const char *source6, *destination6;	/* makes it IPv6, with a UDP header and `payload` bytes */
 	/* IPv4 */

@@ -128,7 +128,7 @@ static void build_network(void)
 	plane_write("/proc/sys/net/ipv6/conf/all/forwarding", "1");
 }
 
-static void read_mac(const char *name, uint8_t ret_mac[6])
+void plane_read_mac(const char *name, uint8_t ret_mac[6])
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq request = {};
@@ -149,7 +149,8 @@ struct config *plane_config(const char *yaml)
 	bool loaded;
 
 	assert_true(fd >= 0);
-	dprintf(fd, "interfaces:\n  - {name: in0, side: internal}\n  - {name: out0, side: external}\npin-dir: %s\n%s", pin_dir, yaml);
+	dprintf(fd, "%spin-dir: %s\n%s", strstr(yaml, "interfaces:") ? "" :
+		"interfaces:\n  - {name: in0, side: internal}\n  - {name: out0, side: external}\n", pin_dir, yaml);
 	close(fd);
 	loaded = config_load(path, &config, error, sizeof(error));
 	unlink(path);
@@ -160,14 +161,18 @@ struct config *plane_config(const char *yaml)
 
 static void add_interface(struct plane *plane, enum cgn_side side, const char *name)
 {
-	struct cgn_interface entry = { .side = side };
-	uint32_t key;
+	struct dataplane_link_maps maps = dataplane_link_maps(plane->dp);
+	struct cgn_link_key key = { .nic = if_nametoindex(name), .tags = { 101 } };
+	struct dataplane_place place = { .side = side, .ifindex = key.nic, .nic = key.nic };
+	struct cgn_link link = { .side = side, .ifindex = key.nic };
 
-	plane->ifindex[side] = if_nametoindex(name);
-	read_mac(name, plane->mac[side]);
-	key = CGN_TX_KEY(side, plane->ifindex[side]);
-	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane->dp, DP_INTERFACES), &plane->ifindex[side], &entry, 0), 0);
-	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane->dp, DP_TX_PORTS), &key, &plane->ifindex[side], 0), 0);
+	plane->ifindex[side] = key.nic;
+	plane_read_mac(name, plane->mac[side]);
+	assert_true(dataplane_enter_link(&maps, &place));
+	assert_int_equal(bpf_map_update_elem(maps.links, &key, &link, 0), 0);
+	key.tags[0] = CGN_TAG_8021AD | 102;
+	key.tags[1] = 101;
+	assert_int_equal(bpf_map_update_elem(maps.links, &key, &link, 0), 0);
 }
 
 void plane_start(struct plane *plane, const char *yaml)
@@ -191,7 +196,9 @@ void plane_start(struct plane *plane, const char *yaml)
 	object = dataplane_object_open(pin_dir, NULL, &plane->skeleton, &error);
 	if (!object)
 		fail_msg("%s", error.text);
+	bpf_program__set_autoload(bpf_object__find_program_by_name(object, "cgn_both"), plane->with_both);
 	assert_int_equal(bpf_object__load(object), 0);
+	plane->program[CGN_EITHER_SIDE] = plane->with_both ? bpf_program__fd(bpf_object__find_program_by_name(object, "cgn_both")) : -1;
 	plane->program[CGN_INTERNAL_SIDE] = bpf_program__fd(bpf_object__find_program_by_name(object, "cgn_outbound"));
 	plane->program[CGN_EXTERNAL_SIDE] = bpf_program__fd(bpf_object__find_program_by_name(object, "cgn_inbound"));
 }
@@ -206,28 +213,29 @@ void plane_stop(struct plane *plane)
 
 /* ---- frames ---- */
 
-static int run_program(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct bpf_test_run_opts *options)
+static int run_program(const struct plane *plane, unsigned program, uint32_t ifindex, const void *frame, uint32_t length,
+		       struct bpf_test_run_opts *options)
 {
-	struct xdp_md context = { .data_end = length, .ingress_ifindex = plane->ifindex[side] };
+	struct xdp_md context = { .data_end = length, .ingress_ifindex = ifindex };
 
 	options->data_in = frame;
 	options->data_size_in = length;
 	options->ctx_in = &context;
 	options->ctx_size_in = sizeof(context);
-	return bpf_prog_test_run_opts(plane->program[side], options);
+	return bpf_prog_test_run_opts(plane->program[program], options);
 }
 
 uint32_t plane_send_fast(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = 1);
 
-	return run_program(plane, side, frame, length, &options) ? ~0u : options.retval;
+	return run_program(plane, side, plane->ifindex[side], frame, length, &options) ? ~0u : options.retval;
 }
 
 void plane_send_quiet(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = 1, .data_out = ret_run->frame, .data_size_out = sizeof(ret_run->frame));
-	int failed = run_program(plane, side, frame, length, &options);
+	int failed = run_program(plane, side, plane->ifindex[side], frame, length, &options);
 
 	if (failed)
 		fail_msg("BPF_PROG_RUN: %s", strerror(-failed));
@@ -236,14 +244,14 @@ void plane_send_quiet(const struct plane *plane, enum cgn_side side, const void 
 	ret_run->verdict = -1;
 }
 
-void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run)
+void plane_send_by(struct plane *plane, unsigned program, uint32_t ifindex, const void *frame, uint32_t length, struct plane_run *ret_run)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = 1, .data_out = ret_run->frame, .data_size_out = sizeof(ret_run->frame));
 	struct cgn_count before[CGN_VERDICT_COUNT], after[CGN_VERDICT_COUNT];
 	int verdict, moved = 0, failed;
 
 	assert_true(dataplane_read_stats(plane->dp, before));
-	failed = run_program(plane, side, frame, length, &options);
+	failed = run_program(plane, program, ifindex, frame, length, &options);
 	if (failed)
 		fail_msg("BPF_PROG_RUN: %s", strerror(-failed));
 	assert_true(dataplane_read_stats(plane->dp, after));
@@ -263,6 +271,11 @@ void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint
 	}
 	if (moved != 1)
 		ret_run->verdict = -1;
+}
+
+void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run)
+{
+	plane_send_by(plane, side, plane->ifindex[side], frame, length, ret_run);
 }
 
 /* ---- requests ---- */

@@ -18,7 +18,8 @@ struct plane {
 	struct config *config;
 	struct dataplane *dp;
 	void *skeleton;			/* the XDP programs */
-	int program[2];			/* by cgn_side: cgn_outbound, cgn_inbound */
+	int program[3];			/* by cgn_side: cgn_outbound, cgn_inbound; CGN_EITHER_SIDE: cgn_both, -1 without `with_both` */
+	bool with_both;
 	uint32_t ifindex[2];		/* by cgn_side: in0, out0 */
 	uint8_t mac[2][6];
 };
@@ -36,7 +37,8 @@ struct plane_run {
  * Returns its exit code, for main() to return. Exits with 4 where the kernel or the privileges do not do. */
 int plane_guard(int (*tests)(void));
 
-/* Builds a data plane from the text of a configuration, without `interfaces` and `pin-dir`. Fails the test if that fails. */
+/* Builds a data plane from the text of a configuration, without `pin-dir`, and without `interfaces` if those are in0 and out0. These also
+ * take frames with the tags that `vlan_tags` of a frame makes. Fails the test if that fails. */
 void plane_start(struct plane *plane, const char *yaml);
 /* What it builds from such a text; the caller frees it by config_free(). */
 struct config *plane_config(const char *yaml);
@@ -47,6 +49,9 @@ const char *plane_pin_dir(void);
 void plane_send(struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run);
 /* The same without looking at counters: the verdict stays unknown. */
 void plane_send_quiet(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length, struct plane_run *ret_run);
+/* Runs a program by its place in `program` on a frame that came in by any NIC. */
+void plane_send_by(struct plane *plane, unsigned program, uint32_t ifindex, const void *frame, uint32_t length, struct plane_run *ret_run);
+void plane_read_mac(const char *name, uint8_t ret_mac[6]);
 /* And without what becomes of the frame: for races. Returns the XDP action. */
 uint32_t plane_send_fast(const struct plane *plane, enum cgn_side side, const void *frame, uint32_t length);
 

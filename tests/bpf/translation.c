@@ -248,14 +248,14 @@ static bool is_sound(enum cgn_side side, const struct view *in, const struct vie
 static const char *check_translated(const struct plane *plane, enum cgn_side side, const uint8_t *in_frame, uint32_t in_length,
 				    const struct plane_run *run, enum translation *ret_kind)
 {
-	uint32_t at = ip_at(in_frame, in_length), hops = run->action == XDP_REDIRECT ? 1 : 0;
+	uint32_t at = ip_at(in_frame, in_length), hops = run->action == XDP_REDIRECT ? 1 : 0, went = hops ? ETHERNET_LEN : at;	/* the kernel gets the tags */
 	struct view in, out, inner;
 	const char *wrong;
 
 	TRY(at && view_of(in_frame + at, in_length - at, false, &in), "not IPv4, and did not stay here");
-	TRY(run->length >= ETHERNET_LEN + 20 && get16(run->frame + 12) == 0x0800, "no IPv4 went out");
-	TRY(run->length - ETHERNET_LEN == in_length - at, "another length");
-	TRY(view_of(run->frame + ETHERNET_LEN, run->length - ETHERNET_LEN, false, &out), "what went out is no packet");
+	TRY(run->length >= went + 20 && get16(run->frame + went - 2) == 0x0800, "no IPv4 went out");
+	TRY(run->length - went == in_length - at, "another length");
+	TRY(view_of(run->frame + went, run->length - went, false, &out), "what went out is no packet");
 	TRY(in.ip[8] > 1 && out.ip[8] == in.ip[8] - hops, "time to live");
 	TRY(in.length == out.length && in.header == out.header && in.protocol == out.protocol, "another packet");
 	if (side == CGN_INTERNAL_SIDE) {

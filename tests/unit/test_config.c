@@ -108,9 +108,9 @@ static void test_defaults(void **state)
 	(void)state;
 	assert_int_equal(config->interfaces_count, 2);
 	assert_string_equal(config->interfaces[0].name, "in0");
-	assert_false(config->interfaces[0].is_external);
+	assert_int_equal(config->interfaces[0].side, CGN_INTERNAL_SIDE);
 	assert_string_equal(config->interfaces[1].name, "out0");
-	assert_true(config->interfaces[1].is_external);
+	assert_int_equal(config->interfaces[1].side, CGN_EXTERNAL_SIDE);
 	assert_false(config->xdp_generic);
 	assert_int_equal(config->pools_count, 1);
 	assert_string_equal(pool->name, "pool0");
@@ -239,8 +239,8 @@ static void test_full_network(void **state)
 	assert_int_equal(config->interfaces_count, 3);
 	assert_string_equal(config->interfaces[0].name, "lan-1");
 	assert_string_equal(config->interfaces[2].name, "wan");
-	assert_false(config->interfaces[1].is_external);
-	assert_true(config->interfaces[2].is_external);
+	assert_int_equal(config->interfaces[1].side, CGN_INTERNAL_SIDE);
+	assert_int_equal(config->interfaces[2].side, CGN_EXTERNAL_SIDE);
 	assert_true(config->xdp_generic);
 	assert_int_equal(config->pools_count, 2);
 	assert_string_equal(config->pools[0].name, "main");
@@ -554,7 +554,7 @@ static void test_bad_shape(void **state)
 		{ INTERFACES "pools: [{addresses: []}]\n", 4, { "pools[0].addresses: 0 entries" } },
 		{ INTERFACES "pools: [{addresses: 192.0.2.1}]\n", 4, { "pools[0].addresses: \"192.0.2.1\" is given", "a list" } },
 		{ INTERFACES "pools: [{addresses: [[192.0.2.1]]}]\n", 4, { "pools[0].addresses[0]: a list is given" } },
-		{ "interfaces: [{name: a, side: internal}]\n" POOLS, 1, { "interfaces: 1 entries", "2 to 64" } },
+		{ "interfaces: []\n" POOLS, 1, { "interfaces: 0 entries", "1 to 64" } },
 		{ MINIMAL "pcp: {nat-pmp: maybe}\n", 6, { "pcp.nat-pmp", "true or false" } },
 		{ MINIMAL "pcp: {nat-pmp: \"false\"}\n", 6, { "pcp.nat-pmp", "true or false" } },
 		{ MINIMAL "pcp: {opcodes: []}\n", 6, { "pcp.opcodes", "announce, map, peer, get" } },
@@ -604,6 +604,33 @@ static void test_bad_third_party(void **state)
 
 #define TWO(one, two) "interfaces:\n  - {name: " one ", side: internal}\n  - {name: " two ", side: external}\n" POOLS
 
+#define VLAN(keys) "interfaces:\n  - {name: a, side: internal}\n  - {name: b, side: external, " keys "}\n" POOLS
+
+static void test_vlans(void **state)
+{
+	struct config *config = load_good("interfaces:\n  - {name: eth0.7, side: internal, link: eth0, vlans: [7]}\n"
+					  "  - {name: q, side: external, link: eth0, vlans: [8, 9]}\n"
+					  "  - {name: r, side: external, link: eth0, vlans: [8, 9], outer-tag: 802.1q}\n"
+					  "  - {name: eth0, side: none}\n  - {name: s, side: both}\n" POOLS);
+
+	(void)state;
+	assert_string_equal(config->interfaces[0].link, "eth0");
+	assert_int_equal(config->interfaces[0].vlans_count, 1);
+	assert_int_equal(config->interfaces[0].vlans[0], 7);
+	assert_int_equal(config->interfaces[0].outer_tag, CONFIG_8021Q);
+	assert_int_equal(config->interfaces[1].vlans_count, 2);
+	assert_int_equal(config->interfaces[1].vlans[1], 9);
+	assert_int_equal(config->interfaces[1].outer_tag, CONFIG_8021AD);
+	assert_int_equal(config->interfaces[2].outer_tag, CONFIG_8021Q);
+	assert_int_equal(config->interfaces[3].side, CGN_NO_SIDE);
+	assert_null(config->interfaces[3].link);
+	assert_int_equal(config->interfaces[4].side, CGN_EITHER_SIDE);
+	config_free(config);
+	config = load_good("interfaces: [{name: a, side: both}]\n" POOLS);
+	assert_int_equal(config->interfaces_count, 1);
+	config_free(config);
+}
+
 static void test_bad_interfaces(void **state)
 {
 	static const struct bad bad[] = {
@@ -618,6 +645,20 @@ static void test_bad_interfaces(void **state)
 		{ TWO("\xc3\xa9th0", "c"), 2, { "interfaces[0].name" } },
 		{ "interfaces: [{name: a, side: internal}, {name: b, side: internal}]\n" POOLS, 1, { "no interface has side external" } },
 		{ POOLS "interfaces:\n  - {name: a, side: external}\n  - {name: b, side: external}\n", 4, { "no interface has side internal" } },
+		{ POOLS "interfaces:\n  - {name: a, side: external}\n  - {name: b, side: none}\n", 4, { "no interface has side internal" } },
+		{ "interfaces: [{name: a, side: either}]\n" POOLS, 1, { "interfaces[0].side", "internal, external, both, none" } },
+		{ VLAN("link: c"), 3, { "interfaces[1]: `link` and `vlans` belong together" } },
+		{ VLAN("vlans: [7]"), 3, { "interfaces[1]: `link` and `vlans` belong together" } },
+		{ VLAN("outer-tag: 802.1ad"), 3, { "interfaces[1]: `link` and `vlans` belong together" } },
+		{ VLAN("link: b, vlans: [7]"), 3, { "interfaces[1].link: b bears itself" } },
+		{ VLAN("link: c/d, vlans: [7]"), 3, { "interfaces[1].link", "no interface name" } },
+		{ VLAN("link: c, vlans: []"), 3, { "interfaces[1].vlans", "1 to 2" } },
+		{ VLAN("link: c, vlans: [7, 8, 9]"), 3, { "interfaces[1].vlans", "1 to 2" } },
+		{ VLAN("link: c, vlans: [0]"), 3, { "interfaces[1].vlans[0]", "1 to 4094" } },
+		{ VLAN("link: c, vlans: [7, 4095]"), 3, { "interfaces[1].vlans[1]", "1 to 4094" } },
+		{ VLAN("link: c, vlans: [7], outer-tag: qinq"), 3, { "interfaces[1].outer-tag", "802.1q, 802.1ad" } },
+		{ "interfaces:\n  - {name: a, side: internal, link: c, vlans: [7]}\n  - {name: b, side: external, link: c, vlans: [7]}\n" POOLS, 3,
+		  { "interfaces[1].vlans: interfaces[0] has these on c already" } },
 	};
 
 	(void)state;
@@ -940,6 +981,7 @@ int main(void)
 		cmocka_unit_test(test_small_error_buffer),
 		cmocka_unit_test(test_bad_shape),
 		cmocka_unit_test(test_bad_third_party),
+		cmocka_unit_test(test_vlans),
 		cmocka_unit_test(test_bad_interfaces),
 		cmocka_unit_test(test_bad_pools),
 		cmocka_unit_test(test_bad_ports),

@@ -11,7 +11,11 @@
 
 static const struct column columns[] = {
 	{ "INTERFACE", "interface", -15, false }, { "SIDE", "side", -8, false }, { "MODE", "mode", -7, false },
-	{ "ATTACHED", "attached", -8, false }, {}
+	{ "ATTACHED", "attached", -8, false }, { "NIC", "nic", -15, false }, { "VLANS", "vlans", -9, false }, {}
+};
+
+static const char *const side_names[] = {
+	[CGN_INTERNAL_SIDE] = "internal", [CGN_EXTERNAL_SIDE] = "external", [CGN_EITHER_SIDE] = "both", [CGN_NO_SIDE] = "none",
 };
 
 static const struct column upgrade_columns[] = { { "REPLACED", "replaced", 8, false }, {} };
@@ -66,14 +70,20 @@ static bool select_interfaces(const struct xcgnctl *ctl, struct selection *ret_s
 static int show(const struct xcgnctl *ctl, const struct selection *selection)
 {
 	struct output output = { .is_json = ctl->is_json, .columns = columns };
+	char nic[16], vlans[16];
 	unsigned i;
 
-	for (i = 0; i < selection->count; i++)
-		if (!output_record(&output, json_pack("{s:s, s:s, s:s, s:b}", "interface", selection->interface[i]->name,
-						      "side", selection->interface[i]->is_external ? "external" : "internal",
+	for (i = 0; i < selection->count; i++) {
+		const struct config_interface *interface = selection->interface[i];
+
+		strcpy(nic, "-");	/* of what is not there */
+		strcpy(vlans, "-");
+		dataplane_link_text(interface, nic, vlans, sizeof(vlans));
+		if (!output_record(&output, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "interface", interface->name, "side", side_names[interface->side],
 						      "mode", ctl->config->xdp_generic ? "generic" : "native",
-						      "attached", dataplane_is_attached(selection->interface[i]->name) ? 1 : 0)))
+						      "attached", dataplane_is_attached(ctl->config, interface) ? 1 : 0, "nic", nic, "vlans", vlans)))
 			return EXIT_KERNEL;
+	}
 	return output_finish(&output);
 }
 
@@ -116,7 +126,7 @@ int xcgnctl_attach(struct xcgnctl *ctl)
 		return xcgnctl_fail(&error);
 	for (i = 0; i < selection.count; i++) {
 		const char *name = selection.interface[i]->name;
-		bool was_attached = dataplane_is_attached(name);
+		bool was_attached = dataplane_is_attached(ctl->config, selection.interface[i]);
 
 		if (!dataplane_attach(ctl->dp, ctl->config, name, &error)) {
 			detach_again(ctl, &attached);

@@ -52,7 +52,7 @@ static json_t *list_attached(const struct config *config)
 	unsigned i;
 
 	for (i = 0; i < config->interfaces_count; i++)
-		if (dataplane_is_attached(config->interfaces[i].name))
+		if (dataplane_is_attached(config, &config->interfaces[i]))
 			json_array_append_new(names, json_string(config->interfaces[i].name));
 	return names;
 }

@@ -219,6 +219,7 @@ static void refresh_addresses(struct daemon *daemon, const struct config *config
 	struct dataplane_error error;
 	char text[256];
 
+	dataplane_refresh_links(daemon->dp, config);
 	if (!dataplane_set_addresses(daemon->dp, config, &error))
 		log_error("%s; ICMP errors may lack a source", error.text);
 	if (!pcp_service_refresh(daemon->service, text, sizeof(text)))

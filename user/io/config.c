@@ -76,8 +76,11 @@ void config_free(struct config *config)
 
 	if (!config)
 		return;
-	for (i = 0; i < config->interfaces_count; i++)
+	for (i = 0; i < config->interfaces_count; i++) {
 		free(config->interfaces[i].name);
+		free(config->interfaces[i].link);
+		free(config->interfaces[i].vlans);
+	}
 	free(config->interfaces);
 	for (i = 0; i < config->pools_count; i++) {
 		free(config->pools[i].name);

@@ -16,9 +16,15 @@ struct config_prefix4 {		/* network is masked: host bits are zero */
 	uint8_t length;
 };
 
+enum config_tag { CONFIG_TAG_UNSAID, CONFIG_8021Q, CONFIG_8021AD };
+
 struct config_interface {
 	char *name;
-	bool is_external;
+	int side;			/* enum cgn_side */
+	char *link;			/* the NIC that bears it with these tags; NULL: as the kernel says */
+	uint32_t *vlans;		/* the outer one first */
+	unsigned vlans_count;
+	int outer_tag;			/* CONFIG_8021Q or CONFIG_8021AD; set where there are `vlans` */
 };
 
 struct config_pool {

@@ -23,11 +23,20 @@ static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_P
 
 /* ---- interfaces ---- */
 
-static const cyaml_strval_t sides[] = { { "internal", 0 }, { "external", 1 } };
+static const cyaml_strval_t sides[] = {
+	{ "internal", CGN_INTERNAL_SIDE }, { "external", CGN_EXTERNAL_SIDE }, { "both", CGN_EITHER_SIDE }, { "none", CGN_NO_SIDE },
+};
+
+static const cyaml_strval_t tags[] = { { "802.1q", CONFIG_8021Q }, { "802.1ad", CONFIG_8021AD } };
+
+static const cyaml_schema_value_t vlan_entry = { CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t) };
 
 static const cyaml_schema_field_t interface_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct config_interface, name, 1, CYAML_UNLIMITED),
-	CYAML_FIELD_ENUM("side", CYAML_FLAG_STRICT, struct config_interface, is_external, sides, COUNT(sides)),
+	CYAML_FIELD_ENUM("side", CYAML_FLAG_STRICT, struct config_interface, side, sides, COUNT(sides)),
+	CYAML_FIELD_STRING_PTR("link", CYAML_FLAG_POINTER | OPTIONAL, struct config_interface, link, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("vlans", CYAML_FLAG_POINTER | OPTIONAL, struct config_interface, vlans, &vlan_entry, 1, 2),
+	CYAML_FIELD_ENUM("outer-tag", OPTIONAL | CYAML_FLAG_STRICT, struct config_interface, outer_tag, tags, COUNT(tags)),
 	CYAML_FIELD_END
 };
 
@@ -188,7 +197,7 @@ static const cyaml_schema_field_t log_fields[] = {
 /* ---- the whole ---- */
 
 static const cyaml_schema_field_t top_fields[] = {
-	LIST("interfaces", REQUIRED, config.interfaces, &interface_entry, 2, CGN_INTERFACES_MAX),
+	LIST("interfaces", REQUIRED, config.interfaces, &interface_entry, 1, CGN_INTERFACES_MAX),
 	CHOICE("xdp-mode", config.xdp_generic, xdp_modes),
 	LIST("pools", REQUIRED, pools, &pool_entry, 1, CGN_ADDRESSES_MAX),
 	SECTION("subscribers", subscribers_fields),

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include "config_address.h"
 #include "config_file.h"
+#include "cgn/abi.h"
 #include "pcp_proto.h"
 #include "syslog_socket.h"
 
@@ -26,25 +27,77 @@ static bool is_interface_name(const char *name)
 	return true;
 }
 
+static bool check_interface_name(struct config_source *source, struct config_place place, const char *name)
+{
+	return is_interface_name(name) ||
+	       config_fail(source, place, "\"" CONFIG_SHOWN "\" is no interface name; right are 1 to %u visible characters without / and :", name,
+			   IF_NAMESIZE - 1);
+}
+
+static bool has_same_tags(const struct config_interface *a, const struct config_interface *b)
+{
+	unsigned i;
+
+	if (!a->link || !b->link || strcmp(a->link, b->link) || a->vlans_count != b->vlans_count || a->outer_tag != b->outer_tag)
+		return false;
+	for (i = 0; i < a->vlans_count; i++)
+		if (a->vlans[i] != b->vlans[i])
+			return false;
+	return true;
+}
+
+#define VLAN_ID_MAX 4094
+
+static bool build_vlans(struct config_source *source, struct config *config, unsigned n)
+{
+	struct config_interface *interface = &config->interfaces[n];
+	unsigned i;
+
+	if (!interface->link != !interface->vlans_count || (interface->outer_tag && !interface->link))
+		return config_fail(source, config_at("interfaces[%u]", n), "`link` and `vlans` belong together, and `outer-tag` to them; right are both or none");
+	if (!interface->link)
+		return true;
+	if (!check_interface_name(source, config_at("interfaces[%u].link", n), interface->link))
+		return false;
+	if (!strcmp(interface->link, interface->name))
+		return config_fail(source, config_at("interfaces[%u].link", n), "%s bears itself; right is the NIC", interface->name);
+	for (i = 0; i < interface->vlans_count; i++)
+		if (!config_check_range(source, config_at("interfaces[%u].vlans[%u]", n, i), interface->vlans[i], 1, VLAN_ID_MAX))
+			return false;
+	if (!interface->outer_tag)
+		interface->outer_tag = interface->vlans_count > 1 ? CONFIG_8021AD : CONFIG_8021Q;
+	for (i = 0; i < n; i++)
+		if (has_same_tags(&config->interfaces[i], interface))
+			return config_fail(source, config_at("interfaces[%u].vlans", n), "interfaces[%u] has these on %s already; right is another VLAN", i,
+					   interface->link);
+	return true;
+}
+
 bool config_build_interfaces(struct config_source *source, struct config *config)
 {
-	unsigned i, j, external = 0;
+	bool has_side[2] = {};
+	unsigned i, j;
+	int side;
 
 	for (i = 0; i < config->interfaces_count; i++) {
 		struct config_place place = config_at("interfaces[%u].name", i);
 		const char *name = config->interfaces[i].name;
 
-		if (!is_interface_name(name))
-			return config_fail(source, place, "\"" CONFIG_SHOWN "\" is no interface name; right are 1 to %u visible characters without / and :",
-					   name, IF_NAMESIZE - 1);
+		if (!check_interface_name(source, place, name))
+			return false;
 		for (j = 0; j < i; j++)
 			if (!strcmp(config->interfaces[j].name, name))
-				return config_fail(source, place, "%s is interfaces[%u] already; right is each interface once", name, j);
-		external += config->interfaces[i].is_external;
+				return config_fail(source, place, "%s is interfaces[%u] already; right is each interface once, with `side: both` if it is both",
+						   name, j);
+		if (!build_vlans(source, config, i))
+			return false;
+		side = config->interfaces[i].side;
+		has_side[CGN_INTERNAL_SIDE] |= side == CGN_INTERNAL_SIDE || side == CGN_EITHER_SIDE;
+		has_side[CGN_EXTERNAL_SIDE] |= side == CGN_EXTERNAL_SIDE || side == CGN_EITHER_SIDE;
 	}
-	if (!external || external == config->interfaces_count)
+	if (!has_side[CGN_INTERNAL_SIDE] || !has_side[CGN_EXTERNAL_SIDE])
 		return config_fail(source, config_at("interfaces"), "no interface has side %s; right is at least one of each side",
-				   external ? "internal" : "external");
+				   has_side[CGN_EXTERNAL_SIDE] ? "internal" : "external");
 	return true;
 }
 

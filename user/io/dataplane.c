@@ -244,7 +244,7 @@ static struct dataplane *dataplane_alloc(const char *pin_dir)
 		dp->map[i] = -1;
 	for (i = 0; i < DP_PROGRAM_COUNT; i++)
 		dp->program[i] = -1;
-	dp->templates = dp->packet_program[0] = dp->packet_program[1] = -1;
+	dp->templates = dp->packet_program[0] = dp->packet_program[1] = dp->packet_program[2] = -1;
 	snprintf(dp->pin_dir, sizeof(dp->pin_dir), "%s", pin_dir);
 	dp->cpus = (uint32_t)libbpf_num_possible_cpus();
 	dp->build = read_build();
@@ -355,6 +355,7 @@ static bool build(struct dataplane *dp, const struct config *config, struct data
 	size_maps(skeleton, config, config_address_room(config));
 	bpf_program__set_autoload(skeleton->progs.cgn_outbound, false);
 	bpf_program__set_autoload(skeleton->progs.cgn_inbound, false);
+	bpf_program__set_autoload(skeleton->progs.cgn_both, false);
 	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
 	failed = xcgn_bpf__load(skeleton);
 	if (failed) {

@@ -9,6 +9,7 @@
 #include "dataplane_ops.h"
 
 struct config;
+struct config_interface;
 struct dataplane;	/* opaque */
 
 enum dataplane_exit { DATAPLANE_CONFIG = 1, DATAPLANE_KERNEL = 2, DATAPLANE_STATE = 3 };
@@ -17,7 +18,7 @@ struct dataplane_error { int code; char text[512]; };
 enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAPPINGS, DP_CACHE, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
 	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS, DP_FILTERS, DP_FILTER_BATCH,
-	DP_ADDRESSES, DP_HELD, DP_HOLDER, DP_EVENTS_LOST, DP_SESSIONS,
+	DP_ADDRESSES, DP_HELD, DP_HOLDER, DP_EVENTS_LOST, DP_SESSIONS, DP_LINKS,
 	DP_MAP_COUNT,
 };
 
@@ -45,8 +46,8 @@ bool dataplane_reroute(struct dataplane *dp);
 /* Is one of our programs on it? */
 bool dataplane_uses_interface(const struct dataplane *dp, uint32_t ifindex);
 
-/* Attaches the XDP program of one configured interface in this network namespace through libxdp, replacing only our own, at once:
- * every packet meets the one or the other. DATAPLANE_STATE if the maps are in the hands of another build. */
+/* Attaches the XDP program of one configured interface, to its NIC if it has VLAN tags, in this network namespace through libxdp,
+ * replacing only our own, at once: every packet meets the one or the other. DATAPLANE_STATE if the maps are in the hands of another build. */
 bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *interface, struct dataplane_error *error);
 /* Replaces ours where they are attached and of another build; attaches nowhere else. Needs CAP_SYS_ADMIN if there are any. */
 bool dataplane_upgrade(struct dataplane *dp, const struct config *config, unsigned *ret_replaced, struct dataplane_error *error);
@@ -54,8 +55,12 @@ bool dataplane_upgrade(struct dataplane *dp, const struct config *config, unsign
 bool dataplane_is_of_this_build(const struct dataplane *dp);
 /* From then on nothing leaves by it either. Not attached is fine. */
 bool dataplane_detach(const struct config *config, const char *interface, struct dataplane_error *error);
-/* Is our program on this interface now? */
-bool dataplane_is_attached(const char *interface);
+/* Is our program on this interface, or on the NIC that bears it, for it now? */
+bool dataplane_is_attached(const struct config *config, const struct config_interface *interface);
+/* Where it stands: the NIC that its program is on, and its VLAN tags as text, the outer one first, "-" without. False: it is not there, and nothing is written. */
+bool dataplane_link_text(const struct config_interface *interface, char ret_nic[16], char *ret_vlans, size_t size);
+/* VLAN devices that are attached and were made anew have other numbers now. */
+void dataplane_refresh_links(struct dataplane *dp, const struct config *config);
 /* Refused (DATAPLANE_STATE): our programs are on one of the configured interfaces. */
 bool dataplane_may_purge(const struct config *config, struct dataplane_error *error);
 /* Removes every pin below pin_dir, and the folder, if it may. */

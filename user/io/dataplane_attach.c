@@ -12,11 +12,16 @@
 #include "config.h"
 #include "dataplane_internal.h"
 
+static bool is_our_name(const char *name)
+{
+	return !strcmp(name, "cgn_outbound") || !strcmp(name, "cgn_inbound") || !strcmp(name, "cgn_both");
+}
+
 static bool is_ours(struct xdp_program *program)
 {
 	const char *name = program ? xdp_program__name(program) : NULL;
 
-	return name && (!strcmp(name, "cgn_outbound") || !strcmp(name, "cgn_inbound"));
+	return name && is_our_name(name);
 }
 
 static int log_nothing(enum libxdp_print_level level, const char *format, va_list arguments)
@@ -50,13 +55,47 @@ static struct xdp_program *find_ours(const char *interface, struct xdp_multiprog
 	return program;
 }
 
-bool dataplane_is_attached(const char *interface)
+static bool is_on(const char *nic)
 {
 	struct xdp_multiprog *all;
-	bool found = find_ours(interface, &all) != NULL;
+	bool found = find_ours(nic, &all) != NULL;
 
 	xdp_multiprog__close(all);
 	return found;
+}
+
+/* With tags it shares the program with others; where none are entered, as after an upgrade, it is for all of them. */
+bool dataplane_is_attached(const struct config *config, const struct config_interface *interface)
+{
+	struct dataplane_link_maps maps;
+	struct dataplane_place place;
+	struct dataplane_error error;
+	bool is_attached;
+
+	if (!dataplane_place(interface, &place, &error) || !is_on(place.nic_name))
+		return false;
+	if (!dataplane_link_maps_open(config->pin_dir, &maps))
+		return true;
+	is_attached = dataplane_link_is_entered(&maps, &place, NULL) || !dataplane_nic_is_used(&maps, place.nic, 0);
+	dataplane_link_maps_close(&maps);
+	return is_attached;
+}
+
+bool dataplane_link_text(const struct config_interface *interface, char ret_nic[16], char *ret_vlans, size_t size)
+{
+	struct dataplane_place place;
+	struct dataplane_error error;
+
+	if (!dataplane_place(interface, &place, &error))
+		return false;
+	snprintf(ret_nic, 16, "%s", place.nic_name);
+	if (place.tags[1])
+		snprintf(ret_vlans, size, "%u.%u", place.tags[0] & CGN_TAG_ID, place.tags[1] & CGN_TAG_ID);
+	else if (place.tags[0])
+		snprintf(ret_vlans, size, "%u", place.tags[0] & CGN_TAG_ID);
+	else
+		snprintf(ret_vlans, size, "-");
+	return true;
 }
 
 static bool program_uses(int program, uint32_t map_id)
@@ -98,7 +137,7 @@ bool dataplane_is_in_use(int mappings)
 		fd = bpf_prog_get_fd_by_id(id);
 		len = sizeof(info);
 		found = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-			(!strcmp(info.name, "cgn_outbound") || !strcmp(info.name, "cgn_inbound")) && program_uses(fd, map.id);
+			is_our_name(info.name) && program_uses(fd, map.id);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -119,77 +158,30 @@ static bool detach_ours(const char *interface, struct dataplane_error *error)
 	return failed ? dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot detach: %s", interface, strerror(-failed)) : true;
 }
 
-/* ---- what the programs know of interfaces ---- */
+/* ---- which program, and of which build ---- */
 
-static uint32_t side_of(const struct config_interface *interface)
-{
-	return interface->is_external ? CGN_EXTERNAL_SIDE : CGN_INTERNAL_SIDE;
-}
-
-static const char *program_of(const struct config_interface *interface)
-{
-	return interface->is_external ? "cgn_inbound" : "cgn_outbound";
-}
-
-static void forget_interface(int interfaces, int tx_ports, uint32_t ifindex)
-{
-	uint32_t internal = CGN_TX_KEY(CGN_INTERNAL_SIDE, ifindex), external = CGN_TX_KEY(CGN_EXTERNAL_SIDE, ifindex);
-
-	bpf_map_delete_elem(tx_ports, &internal);
-	bpf_map_delete_elem(tx_ports, &external);
-	bpf_map_delete_elem(interfaces, &ifindex);
-}
-
-/* Interfaces that are gone: the kernel took them out of `tx_ports` itself. */
-static void forget_gone(const struct dataplane *dp)
-{
-	uint32_t before, ifindex, key, egress;
-	struct cgn_interface entry;
-	bool is_first = true;
-
-	while (!bpf_map_get_next_key(dp->map[DP_INTERFACES], is_first ? NULL : &before, &ifindex)) {
-		before = ifindex;
-		is_first = false;
-		if (bpf_map_lookup_elem(dp->map[DP_INTERFACES], &ifindex, &entry))
-			continue;
-		key = CGN_TX_KEY(entry.side, ifindex);
-		if (!bpf_map_lookup_elem(dp->map[DP_TX_PORTS], &key, &egress))
-			continue;
-		forget_interface(dp->map[DP_INTERFACES], dp->map[DP_TX_PORTS], ifindex);
-		is_first = true;	/* the walk stood on what is deleted now */
-	}
-}
-
-/* Which side an interface is on, and that packets may leave by it on that side. */
-static bool register_interface(struct dataplane *dp, const struct config_interface *interface, uint32_t ifindex,
-			       struct dataplane_error *error)
-{
-	uint32_t side = side_of(interface), key = CGN_TX_KEY(side, ifindex), other = CGN_TX_KEY(!side, ifindex);
-	struct cgn_interface entry = {};
-
-	bpf_map_lookup_elem(dp->map[DP_INTERFACES], &ifindex, &entry);
-	entry.side = side;
-	bpf_map_delete_elem(dp->map[DP_TX_PORTS], &other);
-	if (bpf_map_update_elem(dp->map[DP_INTERFACES], &ifindex, &entry, 0) ||
-	    bpf_map_update_elem(dp->map[DP_TX_PORTS], &key, &ifindex, 0))
-		return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot enter it as an egress: %s", interface->name, strerror(errno));
-	return true;
-}
+/* By cgn_side; of a NIC whose interfaces are of both under CGN_EITHER_SIDE. */
+static const char *const program_names[] = {
+	[CGN_INTERNAL_SIDE] = "cgn_outbound", [CGN_EXTERNAL_SIDE] = "cgn_inbound", [CGN_EITHER_SIDE] = "cgn_both",
+};
 
 /* Of which build is the program that was attached last? 0: nobody knows. */
-static uint64_t build_on(const struct dataplane *dp, uint32_t ifindex)
+static uint64_t build_on(const struct dataplane *dp, uint32_t nic)
 {
 	struct cgn_interface entry = {};
 
-	bpf_map_lookup_elem(dp->map[DP_INTERFACES], &ifindex, &entry);
+	bpf_map_lookup_elem(dp->map[DP_INTERFACES], &nic, &entry);
 	return entry.build;
 }
 
-static void note_build(const struct dataplane *dp, const struct config_interface *interface, uint32_t ifindex)
+static void note_build(const struct dataplane *dp, uint32_t nic)
 {
-	struct cgn_interface entry = { .side = side_of(interface), .build = dp->build };
+	struct cgn_interface entry;
 
-	bpf_map_update_elem(dp->map[DP_INTERFACES], &ifindex, &entry, 0);
+	if (bpf_map_lookup_elem(dp->map[DP_INTERFACES], &nic, &entry))
+		return;
+	entry.build = dp->build;
+	bpf_map_update_elem(dp->map[DP_INTERFACES], &nic, &entry, 0);
 }
 
 static const struct config_interface *find_interface(const struct config *config, const char *name)
@@ -245,22 +237,22 @@ static int replace_ours(struct bpf_object *object, const char *name, uint32_t if
 }
 
 /* 0, -errno, or 1 with *error filled. */
-static int put_program(struct dataplane *dp, const struct config *config, const struct config_interface *interface, uint32_t ifindex,
+static int put_program(struct dataplane *dp, const struct config *config, const struct dataplane_place *place, uint32_t side,
 		       struct dataplane_error *error)
 {
-	int loaded = dp->packet_program[side_of(interface)], failed;
-	const char *name = program_of(interface);
+	int loaded = dp->packet_program[side], failed;
+	const char *name = program_names[side];
 	struct xdp_multiprog *all;
-	struct xdp_program *present = find_ours(interface->name, &all);
+	struct xdp_program *present = find_ours(place->nic_name, &all);
 	struct bpf_object *object;
 	void *skeleton;
 
 	if (present && loaded >= 0 && xdp_multiprog__is_legacy(all)) {
-		failed = attach_instead(loaded, ifindex, present, xdp_multiprog__attach_mode(all));
+		failed = attach_instead(loaded, place->nic, present, xdp_multiprog__attach_mode(all));
 	} else {
 		object = dataplane_object_open(dp->pin_dir, name, &skeleton, error);
-		failed = !object ? 1 : present ? replace_ours(object, name, ifindex, present, all) :
-			 attach_beside(object, name, ifindex, config->xdp_generic ? XDP_MODE_SKB : XDP_MODE_NATIVE);
+		failed = !object ? 1 : present ? replace_ours(object, name, place->nic, present, all) :
+			 attach_beside(object, name, place->nic, config->xdp_generic ? XDP_MODE_SKB : XDP_MODE_NATIVE);
 		if (object)
 			dataplane_object_close(skeleton);
 	}
@@ -268,53 +260,76 @@ static int put_program(struct dataplane *dp, const struct config *config, const 
 	return failed;
 }
 
-static bool attach_program(struct dataplane *dp, const struct config *config, const struct config_interface *interface,
-			   uint32_t ifindex, struct dataplane_error *error)
+static bool attach_program(struct dataplane *dp, const struct config *config, const struct dataplane_place *place, uint32_t side,
+			   struct dataplane_error *error)
 {
-	int failed = put_program(dp, config, interface, ifindex, error);
+	int failed = put_program(dp, config, place, side, error);
 
 	if (!failed)
-		note_build(dp, interface, ifindex);
+		note_build(dp, place->nic);
 	if (failed >= 0)
 		return !failed;
 	if (failed == -EOPNOTSUPP && !config->xdp_generic)
 		return dataplane_fail(error, DATAPLANE_KERNEL,
-				      "%s: its driver cannot do native XDP; use another NIC, or `xdp-mode: generic` (slow, for tests)", interface->name);
+				      "%s: its driver cannot do native XDP; use another NIC, or `xdp-mode: generic` (slow, for tests)", place->nic_name);
 	if (failed == -EBUSY || failed == -EEXIST)
 		return dataplane_fail(error, DATAPLANE_KERNEL, "%s: another XDP program holds it; `ip link set dev %s xdp off` removes that",
-				      interface->name, interface->name);
-	return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot attach: %s", interface->name, strerror(-failed));
+				      place->nic_name, place->nic_name);
+	return dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot attach: %s", place->nic_name, strerror(-failed));
 }
 
-/* Is ours there, of the right side, on these maps and of this build? */
-static bool is_current(const struct dataplane *dp, const struct config_interface *interface, uint32_t ifindex)
+/* Is ours there, the right one, on these maps and of this build? */
+static bool is_current(const struct dataplane *dp, const struct dataplane_place *place, uint32_t side)
 {
 	struct xdp_multiprog *all;
-	struct xdp_program *present = find_ours(interface->name, &all);
-	bool current = present && uses_our_maps(dp, present) && !strcmp(xdp_program__name(present), program_of(interface)) &&
-		       build_on(dp, ifindex) == dp->build;
+	struct xdp_program *present = find_ours(place->nic_name, &all);
+	bool current = present && uses_our_maps(dp, present) && !strcmp(xdp_program__name(present), program_names[side]) &&
+		       build_on(dp, place->nic) == dp->build;
 
 	xdp_multiprog__close(all);
 	return current;
 }
 
+/* With it those on the same NIC that are the kernel's: its way to them is through the program too. */
+static bool enter(struct dataplane *dp, const struct config *config, const struct dataplane_place *place, struct dataplane_error *error)
+{
+	struct dataplane_link_maps maps = dataplane_link_maps(dp);
+	struct dataplane_place other;
+	struct dataplane_error ignored;
+	bool done = true;
+	unsigned i;
+
+	for (i = 0; done && i < config->interfaces_count; i++)
+		if (config->interfaces[i].side == CGN_NO_SIDE && dataplane_place(&config->interfaces[i], &other, &ignored) && other.nic == place->nic)
+			done = dataplane_enter_link(&maps, &other);
+	done = done && dataplane_enter_link(&maps, place);
+	return done ? true : dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot enter it as an egress: %s", place->nic_name, strerror(errno));
+}
+
 bool dataplane_attach(struct dataplane *dp, const struct config *config, const char *name, struct dataplane_error *error)
 {
 	const struct config_interface *interface = find_interface(config, name);
-	uint32_t ifindex = if_nametoindex(name);
+	struct dataplane_link_maps maps = dataplane_link_maps(dp);
+	struct dataplane_place place;
+	uint32_t side;
 
 	if (!interface)
 		return dataplane_fail(error, DATAPLANE_CONFIG, "%s: not among the configuration's interfaces", name);
-	if (!ifindex)
-		return dataplane_fail(error, DATAPLANE_KERNEL, "%s: no such interface", name);
+	if (!dataplane_place(interface, &place, error))
+		return false;
 	if (!dataplane_is_of_this_build(dp))
 		return dataplane_fail(error, DATAPLANE_STATE,
 				      "%s: another build of xcgnd has these tables in hand; restart xcgnd, which also replaces the attached programs",
 				      dp->pin_dir);
-	forget_gone(dp);
-	if (!register_interface(dp, interface, ifindex, error))
+	dataplane_forget_gone(&maps);
+	if (place.side == CGN_NO_SIDE && !dataplane_nic_is_used(&maps, place.nic, 0))
+		return true;	/* entered with the first that is not the kernel's */
+	if (!enter(dp, config, &place, error))
 		return false;
-	return is_current(dp, interface, ifindex) || attach_program(dp, config, interface, ifindex, error);
+	if (place.side == CGN_NO_SIDE)
+		return true;
+	side = dataplane_program_side(config, place.nic);
+	return is_current(dp, &place, side) || attach_program(dp, config, &place, side, error);
 }
 
 /* Which program is there may be asked by anybody who administers the network; to look at it takes more (CAP_SYS_ADMIN). */
@@ -331,23 +346,32 @@ static bool may_look(uint32_t ifindex)
 	return fd >= 0 || errno != EPERM;
 }
 
+/* All that is attached is entered before the first program is replaced: they are of one mind with whatever NIC they are on. */
 bool dataplane_upgrade(struct dataplane *dp, const struct config *config, unsigned *ret_replaced, struct dataplane_error *error)
 {
+	struct dataplane_place place[CGN_INTERFACES_MAX];
+	bool is_due[CGN_INTERFACES_MAX] = {};
+	struct dataplane_error ignored;
 	unsigned i;
 
 	*ret_replaced = 0;
 	for (i = 0; i < config->interfaces_count; i++) {
-		const char *name = config->interfaces[i].name;
-
-		if (build_on(dp, if_nametoindex(name)) == dp->build)
+		if (!dataplane_place(&config->interfaces[i], &place[i], &ignored) || build_on(dp, place[i].nic) == dp->build)
 			continue;
-		if (!may_look(if_nametoindex(name))) {
-			dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot look at the program there without CAP_SYS_ADMIN", name);
-			break;
+		if (!may_look(place[i].nic)) {
+			dataplane_fail(error, DATAPLANE_KERNEL, "%s: cannot look at the program there without CAP_SYS_ADMIN", place[i].nic_name);
+			dataplane_drop_packet_programs(dp);
+			return false;
 		}
-		if (!dataplane_is_attached(name))
+		is_due[i] = dataplane_is_attached(config, &config->interfaces[i]);
+	}
+	for (i = 0; i < config->interfaces_count && dataplane_is_of_this_build(dp); i++)
+		if (is_due[i] && !enter(dp, config, &place[i], error))
+			break;	/* the same comes of attaching it */
+	for (i = 0; i < config->interfaces_count; i++) {
+		if (!is_due[i] || place[i].side == CGN_NO_SIDE || build_on(dp, place[i].nic) == dp->build)
 			continue;
-		if (!dataplane_attach(dp, config, name, error))
+		if (!dataplane_attach(dp, config, config->interfaces[i].name, error))
 			break;
 		(*ret_replaced)++;
 	}
@@ -359,28 +383,31 @@ void dataplane_drop_packet_programs(struct dataplane *dp)
 {
 	int side;
 
-	for (side = 0; side < 2; side++) {
+	for (side = 0; side < 3; side++) {
 		if (dp->packet_program[side] >= 0)
 			close(dp->packet_program[side]);
 		dp->packet_program[side] = -1;
 	}
 }
 
-bool dataplane_detach(const struct config *config, const char *interface, struct dataplane_error *error)
+bool dataplane_detach(const struct config *config, const char *name, struct dataplane_error *error)
 {
-	int interfaces, tx_ports;
+	const struct config_interface *interface = find_interface(config, name);
+	struct dataplane_link_maps maps;
+	struct dataplane_place place;
+	bool have_maps, is_last, done = true;
 
-	if (!find_interface(config, interface))
-		return dataplane_fail(error, DATAPLANE_CONFIG, "%s: not among the configuration's interfaces", interface);
-	if (!detach_ours(interface, error))
-		return false;
-	interfaces = dataplane_open_pin(config->pin_dir, dataplane_map_names[DP_INTERFACES]);
-	tx_ports = dataplane_open_pin(config->pin_dir, dataplane_map_names[DP_TX_PORTS]);
-	if (interfaces >= 0 && tx_ports >= 0)
-		forget_interface(interfaces, tx_ports, if_nametoindex(interface));
-	if (interfaces >= 0)
-		close(interfaces);
-	if (tx_ports >= 0)
-		close(tx_ports);
-	return true;
+	if (!interface)
+		return dataplane_fail(error, DATAPLANE_CONFIG, "%s: not among the configuration's interfaces", name);
+	if (!dataplane_place(interface, &place, error))
+		return !if_nametoindex(name);	/* what is gone is attached nowhere */
+	have_maps = dataplane_link_maps_open(config->pin_dir, &maps);
+	is_last = !have_maps || !dataplane_nic_is_used(&maps, place.nic, place.ifindex);
+	if (is_last)
+		done = detach_ours(place.nic_name, error);
+	if (done && have_maps && (is_last || place.side != CGN_NO_SIDE))	/* the kernel's passes while the program is there */
+		dataplane_forget_link(&maps, place.ifindex, place.nic);
+	if (have_maps)
+		dataplane_link_maps_close(&maps);
+	return done;
 }

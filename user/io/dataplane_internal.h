@@ -7,6 +7,7 @@
 #include "dataplane.h"
 
 struct bpf_object;
+struct config_interface;
 
 enum dataplane_program { DP_CONTROL_MAP, DP_CONTROL_PEER, DP_CONTROL_SET, DP_CONTROL_DELETE, DP_CONTROL_REAP, DP_CONTROL_RELEASE, DP_CONTROL_LIST,
 	DP_CONTROL_CLOCK, DP_CONTROL_DESCRIBE, DP_CONTROL_PAIR, DP_CONTROL_CLEAR, DP_CONTROL_MOVE, DP_CONTROL_OWN, DP_CONTROL_DRAIN,
@@ -17,7 +18,7 @@ struct dataplane {
 	int map[DP_MAP_COUNT];
 	int templates;			/* map of new subscribers, written with the settings */
 	int program[DP_PROGRAM_COUNT];	/* -1 in the tools' read-only view */
-	int packet_program[2];		/* by cgn_side: loaded over the maps of another build, -1 if they were not; until dataplane_upgrade() */
+	int packet_program[3];		/* by cgn_side, cgn_both() under CGN_EITHER_SIDE: loaded over the maps of another build, -1 if they were not; until dataplane_upgrade() */
 	uint64_t build;			/* of the BPF object embedded here: a hash of it, never 0 */
 	void *slots, *blocks, *pools, *batch;
 	uint32_t slot_count, block_count, pool_count;
@@ -41,6 +42,32 @@ int dataplane_open_pin(const char *pin_dir, const char *name);
 int dataplane_read_meta(int fd, struct cgn_meta *ret_meta);
 /* Removes our pins and the folder; what is not ours stays, and then so does the folder. */
 void dataplane_remove_pins(const char *pin_dir);
+
+/* ---- dataplane_links.c ---- */
+struct dataplane_place {	/* of an interface of the configuration, in this network namespace */
+	uint32_t ifindex, side;
+	uint32_t nic;			/* its own ifindex, or that of what bears it */
+	char nic_name[16];
+	uint16_t tags[2];		/* as in struct cgn_link_key */
+};
+struct dataplane_link_maps { int interfaces, links, tx_ports; };
+
+/* By `link` and `vlans`, or by what the kernel says of VLAN devices. */
+bool dataplane_place(const struct config_interface *interface, struct dataplane_place *ret_place, struct dataplane_error *error);
+/* Which program a NIC needs: of a side, or cgn_both() (CGN_EITHER_SIDE) where its interfaces are not all of one. */
+uint32_t dataplane_program_side(const struct config *config, uint32_t nic);
+struct dataplane_link_maps dataplane_link_maps(const struct dataplane *dp);	/* borrowed */
+bool dataplane_link_maps_open(const char *pin_dir, struct dataplane_link_maps *ret_maps);
+void dataplane_link_maps_close(struct dataplane_link_maps *maps);
+/* What comes by it is of its side from now on, and packets of that side may leave by it. False: errno. */
+bool dataplane_enter_link(const struct dataplane_link_maps *maps, const struct dataplane_place *place);
+/* *ret_ifindex (may be NULL): of the device that it was entered for. */
+bool dataplane_link_is_entered(const struct dataplane_link_maps *maps, const struct dataplane_place *place, uint32_t *ret_ifindex);
+void dataplane_forget_link(const struct dataplane_link_maps *maps, uint32_t ifindex, uint32_t nic);
+/* Interfaces that are gone: the kernel took their NICs out of `tx_ports` itself. */
+void dataplane_forget_gone(const struct dataplane_link_maps *maps);
+/* Is an interface that is there, and not the kernel's, entered on this NIC, beside `except` (0: none)? */
+bool dataplane_nic_is_used(const struct dataplane_link_maps *maps, uint32_t nic, uint32_t except);
 
 /* ---- dataplane_attach.c ---- */
 /* Does one of our packet programs, wherever it is attached, use this map? In any network namespace. */

@@ -23,7 +23,7 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
 	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs", [DP_FILTERS] = "filters", [DP_FILTER_BATCH] = "filter_batch",
 	[DP_ADDRESSES] = "addresses", [DP_HELD] = "held", [DP_HOLDER] = "holder",
-	[DP_EVENTS_LOST] = "events_lost", [DP_SESSIONS] = "sessions",
+	[DP_EVENTS_LOST] = "events_lost", [DP_SESSIONS] = "sessions", [DP_LINKS] = "links",
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {
@@ -177,7 +177,7 @@ bool dataplane_may_purge(const struct config *config, struct dataplane_error *er
 	unsigned i;
 
 	for (i = 0; i < config->interfaces_count; i++)
-		if (dataplane_is_attached(config->interfaces[i].name))
+		if (dataplane_is_attached(config, &config->interfaces[i]))
 			return dataplane_fail(error, DATAPLANE_STATE, "%s: still attached; run `xcgnctl detach` first",
 					      config->interfaces[i].name);
 	if (is_in_use(config->pin_dir))

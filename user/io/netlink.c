@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -53,7 +56,7 @@ static int add_address(const struct nlmsghdr *message, void *context)
 static int dump(uint16_t type, size_t header_len, uint8_t family, mnl_cb_t callback, void *context)
 {
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	char buffer[16384];
+	char buffer[32768];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	ssize_t len;
 	int going = MNL_CB_OK, failed = 0;
@@ -88,6 +91,84 @@ int netlink_addresses(struct netlink_address **ret_addresses)
 	*ret_addresses = list.addresses;
 	return list.count;
 }
+
+/* ---- VLAN devices ---- */
+
+struct link_attributes {
+	const struct nlattr *lower, *kind, *details, *id, *protocol;
+};
+
+static int find_vlan_attribute(const struct nlattr *attribute, void *context)
+{
+	struct link_attributes *found = context;
+
+	if (mnl_attr_get_type(attribute) == IFLA_VLAN_ID && mnl_attr_get_payload_len(attribute) == 2)
+		found->id = attribute;
+	if (mnl_attr_get_type(attribute) == IFLA_VLAN_PROTOCOL && mnl_attr_get_payload_len(attribute) == 2)
+		found->protocol = attribute;
+	return MNL_CB_OK;
+}
+
+static int find_kind_attribute(const struct nlattr *attribute, void *context)
+{
+	struct link_attributes *found = context;
+
+	if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
+		found->kind = attribute;
+	if (mnl_attr_get_type(attribute) == IFLA_INFO_DATA)
+		found->details = attribute;
+	return MNL_CB_OK;
+}
+
+static int find_link_attribute(const struct nlattr *attribute, void *context)
+{
+	struct link_attributes *found = context;
+
+	if (mnl_attr_get_type(attribute) == IFLA_LINK && mnl_attr_get_payload_len(attribute) == 4)
+		found->lower = attribute;
+	return mnl_attr_get_type(attribute) == IFLA_LINKINFO ? mnl_attr_parse_nested(attribute, find_kind_attribute, found) : MNL_CB_OK;
+}
+
+bool netlink_vlan_read(const struct nlmsghdr *message, struct netlink_vlan *ret_vlan)
+{
+	struct link_attributes found = { 0 };
+
+	if (mnl_attr_parse(message, sizeof(struct ifinfomsg), find_link_attribute, &found) < 0 || !found.lower || !found.kind || !found.details)
+		return false;
+	if (strncmp(mnl_attr_get_payload(found.kind), "vlan", mnl_attr_get_payload_len(found.kind)) ||
+	    mnl_attr_parse_nested(found.details, find_vlan_attribute, &found) < 0 || !found.id)
+		return false;
+	ret_vlan->lower = mnl_attr_get_u32(found.lower);
+	ret_vlan->id = mnl_attr_get_u16(found.id);
+	ret_vlan->is_8021ad = found.protocol && mnl_attr_get_u16(found.protocol) == htons(ETH_P_8021AD);
+	return true;
+}
+
+struct vlan_search {
+	uint32_t ifindex;
+	struct netlink_vlan *vlan;
+	int found;
+};
+
+static int find_vlan(const struct nlmsghdr *message, void *context)
+{
+	const struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
+	struct vlan_search *search = context;
+
+	if (message->nlmsg_type == RTM_NEWLINK && (uint32_t)header->ifi_index == search->ifindex)
+		search->found = netlink_vlan_read(message, search->vlan);
+	return MNL_CB_OK;
+}
+
+int netlink_vlan(uint32_t ifindex, struct netlink_vlan *ret_vlan)
+{
+	struct vlan_search search = { .ifindex = ifindex, .vlan = ret_vlan };
+	int failed = dump(RTM_GETLINK, sizeof(struct ifinfomsg), AF_UNSPEC, find_vlan, &search);
+
+	return failed ? failed : search.found;
+}
+
+/* ---- routers ---- */
 
 struct router_list {
 	struct netlink_router *routers;

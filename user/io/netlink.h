@@ -13,6 +13,18 @@ struct netlink_address {
 /* All IPv4 addresses of this network namespace. Returns how many, or -errno; the caller frees *ret_addresses. */
 int netlink_addresses(struct netlink_address **ret_addresses);
 
+struct netlink_vlan {		/* what a VLAN device is made of */
+	uint32_t lower;		/* ifindex of the device that it stands on */
+	uint16_t id;
+	bool is_8021ad;		/* and not 802.1Q */
+};
+
+/* 1: the interface is a VLAN device; 0: it is something else, or is not there; or -errno. */
+int netlink_vlan(uint32_t ifindex, struct netlink_vlan *ret_vlan);
+struct nlmsghdr;
+/* The same of one message of the kernel's about a link. */
+bool netlink_vlan_read(const struct nlmsghdr *message, struct netlink_vlan *ret_vlan);
+
 struct netlink_router {
 	bool is_ipv6;
 	uint8_t address[16];	/* network order; of IPv4 the first 4 bytes */

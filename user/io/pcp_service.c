@@ -213,7 +213,7 @@ bool pcp_service_refresh(struct pcp_service *service, char *error, size_t error_
 	service->internal_count = 0;
 	for (i = 0; i < config->interfaces_count; i++) {
 		ifindex = if_nametoindex(config->interfaces[i].name);
-		if (ifindex && !config->interfaces[i].is_external)
+		if (ifindex && (config->interfaces[i].side == CGN_INTERNAL_SIDE || config->interfaces[i].side == CGN_EITHER_SIDE))
 			service->internal_ifindex[service->internal_count++] = ifindex;
 	}
 	for (i = 0; i < service->listener_count; i++)
