@@ -13,6 +13,7 @@
 #define SUFFIX		".sqlite"
 #define NAME_LENGTH	10	/* YYYY-MM-DD */
 #define BUSY_MS		2000	/* somebody else reads, and SQLite takes turns */
+#define KNOWN_BITS	20	/* 8 MiB, of which as much is touched as there are blocks; 250,000 blocks miss a fifth of their looks */
 #define PORT_STEP	64	/* blocks begin at its multiples, and are at most BLOCK_MAX */
 #define BLOCK_MAX	1024
 
@@ -23,9 +24,20 @@ static const char schema[] =
 	"PRIMARY KEY(address, first_port, time, generation, event)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS refusal(time INTEGER NOT NULL, event TEXT NOT NULL, subscriber TEXT NOT NULL);";
 
+/* Which blocks there are, so that a port is looked for in its own alone: each look at another is another page from the disk. Files of
+ * versions before have none. */
+static const char place_schema[] =
+	"BEGIN IMMEDIATE;"
+	"CREATE TABLE place(address TEXT NOT NULL, first_port INTEGER NOT NULL, last_port INTEGER NOT NULL, "
+	"PRIMARY KEY(address, first_port, last_port)) WITHOUT ROWID;"
+	"INSERT INTO place SELECT DISTINCT address, first_port, last_port FROM block;"
+	"COMMIT;";
+
 struct audit_file {
 	sqlite3 *db;
-	sqlite3_stmt *add_block, *add_refusal, *last;
+	sqlite3_stmt *add_block, *add_place, *add_refusal, *last;
+	sqlite3_stmt *places;	/* NULL: a file of a version before */
+	uint64_t *known;	/* of a writer: places that are in the file, each where its hash says, or another one */
 	int64_t day;		/* since 1970 */
 };
 
@@ -139,11 +151,25 @@ unsigned audit_expire(const char *directory, int64_t unix_s, uint32_t days)
 static bool prepare(struct audit_file *file)
 {
 	return sqlite3_prepare_v2(file->db, "INSERT OR IGNORE INTO block VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)", -1, &file->add_block, NULL) == SQLITE_OK &&
+	       sqlite3_prepare_v2(file->db, "INSERT OR IGNORE INTO place VALUES(?1, ?2, ?3)", -1, &file->add_place, NULL) == SQLITE_OK &&
 	       sqlite3_prepare_v2(file->db, "INSERT INTO refusal VALUES(?1, ?2, ?3)", -1, &file->add_refusal, NULL) == SQLITE_OK;
+}
+
+static bool has_places(const struct audit_file *file)
+{
+	sqlite3_stmt *any = NULL;
+	bool has = sqlite3_prepare_v2(file->db, "SELECT 1 FROM sqlite_master WHERE name = 'place'", -1, &any, NULL) == SQLITE_OK &&
+		   sqlite3_step(any) == SQLITE_ROW;
+
+	sqlite3_finalize(any);
+	return has;
 }
 
 static bool prepare_last(struct audit_file *file)
 {
+	if (has_places(file) && sqlite3_prepare_v2(file->db, "SELECT first_port FROM place WHERE address = ?1 AND first_port BETWEEN ?2 AND ?3 "
+						   "AND last_port >= ?3 ORDER BY first_port DESC", -1, &file->places, NULL) != SQLITE_OK)
+		return false;
 	return sqlite3_prepare_v2(file->db, "SELECT time, generation, event, last_port, subscriber FROM block WHERE address = ?1 AND first_port = ?2 "
 				  "AND time <= ?3 ORDER BY time DESC, generation DESC, event DESC LIMIT 1", -1, &file->last, NULL) == SQLITE_OK;
 }
@@ -152,7 +178,8 @@ static bool prepare_last(struct audit_file *file)
 static bool make_tables(struct audit_file *file)
 {
 	return sqlite3_exec(file->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;", NULL, NULL, NULL) == SQLITE_OK &&
-	       sqlite3_exec(file->db, schema, NULL, NULL, NULL) == SQLITE_OK;
+	       sqlite3_exec(file->db, schema, NULL, NULL, NULL) == SQLITE_OK &&
+	       (has_places(file) || sqlite3_exec(file->db, place_schema, NULL, NULL, NULL) == SQLITE_OK);
 }
 
 static struct audit_file *open_day(const char *directory, int64_t day, bool is_writer, struct audit_error *error)
@@ -161,8 +188,11 @@ static struct audit_file *open_day(const char *directory, int64_t day, bool is_w
 	int flags = is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	char path[512];
 
-	if (!file) {
+	if (file && is_writer)
+		file->known = calloc(1u << KNOWN_BITS, sizeof(*file->known));
+	if (!file || (is_writer && !file->known)) {
 		fail(error, NULL, directory);
+		free(file);
 		return NULL;
 	}
 	file->day = day;
@@ -212,11 +242,14 @@ void audit_file_close(struct audit_file *file)
 		return;
 	is_writer = file->add_block;
 	sqlite3_finalize(file->add_block);
+	sqlite3_finalize(file->add_place);
+	sqlite3_finalize(file->places);
 	sqlite3_finalize(file->add_refusal);
 	sqlite3_finalize(file->last);
 	if (is_writer)		/* a file that nobody writes any more is one file, and quick to open */
 		sqlite3_exec(file->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
 	sqlite3_close(file->db);
+	free(file->known);
 	free(file);
 }
 
@@ -248,6 +281,7 @@ void audit_file_rollback(struct audit_file *file)
 {
 	if (!sqlite3_get_autocommit(file->db))
 		sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
+	memset(file->known, 0, sizeof(*file->known) << KNOWN_BITS);
 }
 
 static void bind_address(sqlite3_stmt *statement, const uint8_t a[4])
@@ -256,6 +290,25 @@ static void bind_address(sqlite3_stmt *statement, const uint8_t a[4])
 
 	snprintf(text, sizeof(text), "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
 	sqlite3_bind_text(statement, 1, text, -1, SQLITE_TRANSIENT);
+}
+
+static bool add_place(struct audit_file *file, const struct nat_log *record)
+{
+	const uint8_t *a = record->external4;
+	uint64_t key = (uint64_t)a[0] << 56 | (uint64_t)a[1] << 48 | (uint64_t)a[2] << 40 | (uint64_t)a[3] << 32 |
+		       (uint32_t)record->first_port << 16 | record->last_port;
+	uint64_t *known = &file->known[key * 0x9e3779b97f4a7c15ull >> (64 - KNOWN_BITS)];
+	bool is_done;
+
+	if (*known == key)
+		return true;
+	bind_address(file->add_place, record->external4);
+	sqlite3_bind_int(file->add_place, 2, record->first_port);
+	sqlite3_bind_int(file->add_place, 3, record->last_port);
+	is_done = sqlite3_step(file->add_place) == SQLITE_DONE;
+	sqlite3_reset(file->add_place);
+	*known = is_done ? key : 0;
+	return is_done;
 }
 
 bool audit_file_add(struct audit_file *file, const struct nat_log *record, struct audit_error *error)
@@ -279,7 +332,7 @@ bool audit_file_add(struct audit_file *file, const struct nat_log *record, struc
 		sqlite3_bind_text(statement, 3, record->subscriber, -1, SQLITE_TRANSIENT);
 	}
 	errno = 0;
-	is_done = sqlite3_step(statement) == SQLITE_DONE || fail(error, file->db, "audit file");
+	is_done = (sqlite3_step(statement) == SQLITE_DONE && (!is_block || add_place(file, record))) || fail(error, file->db, "audit file");
 	sqlite3_reset(statement);
 	return is_done;
 }
@@ -323,15 +376,39 @@ int audit_file_last(struct audit_file *file, const uint8_t external4[4], uint16_
 	return find_last(file, external4, first_port, INT64_MAX, ret_record, error);
 }
 
+/* The first ports of blocks that may have this port: one, unless block sizes have changed within the day. Returns how many, or -1. */
+static int find_places(struct audit_file *file, const uint8_t external4[4], uint16_t port, int ret_first[BLOCK_MAX / PORT_STEP])
+{
+	int first = port & ~(PORT_STEP - 1), count = 0, code = SQLITE_DONE;
+
+	if (!file->places) {
+		for (; first >= 0 && first > port - BLOCK_MAX; first -= PORT_STEP)
+			ret_first[count++] = first;
+		return count;
+	}
+	bind_address(file->places, external4);
+	sqlite3_bind_int(file->places, 2, port - (BLOCK_MAX - 1));
+	sqlite3_bind_int(file->places, 3, port);
+	while (count < BLOCK_MAX / PORT_STEP && (code = sqlite3_step(file->places)) == SQLITE_ROW)
+		if (!count || sqlite3_column_int(file->places, 0) != ret_first[count - 1])	/* of two sizes */
+			ret_first[count++] = sqlite3_column_int(file->places, 0);
+	sqlite3_reset(file->places);
+	return code == SQLITE_ROW || code == SQLITE_DONE ? count : -1;
+}
+
 /* The last record of any block that has this port: sizes of blocks may have changed within a day. */
 static int last_of_port(struct audit_file *file, const uint8_t external4[4], uint16_t port, int64_t unix_s, struct nat_log *ret_record,
 			struct audit_error *error)
 {
-	int first, found, any = 0;
+	int first[BLOCK_MAX / PORT_STEP], count = find_places(file, external4, port, first), found, any = 0, i;
 	struct nat_log record;
 
-	for (first = port & ~(PORT_STEP - 1); first >= 0 && first > port - BLOCK_MAX; first -= PORT_STEP) {
-		found = find_last(file, external4, (uint16_t)first, unix_s, &record, error);
+	if (count < 0) {
+		fail(error, file->db, "audit file");
+		return -1;
+	}
+	for (i = 0; i < count; i++) {
+		found = find_last(file, external4, (uint16_t)first[i], unix_s, &record, error);
 		if (found < 0)
 			return -1;
 		if (!found || record.last_port < port || (any && record.unix_s <= ret_record->unix_s))
