@@ -281,7 +281,7 @@ static void a_configuration_changes(void **state)
 		"subscribers: [198.51.100.64/26, 198.51.100.0/26], blocks: 1, dynamic: 2}\n"
 		"  - {name: d, addresses: [192.0.2.16/31], ports: 1024-2047, block-size: 64}\n" REST;
 	struct cgn_internal internal = plane_internal(IPPROTO_UDP, HOST, 5000);
-	struct cgn_clear_request clear = { .origins = CGN_IMPLICIT };
+	struct cgn_clear_request clear = { .origins = CGN_MAP | CGN_IMPLICIT };
 	struct cgn_release_request release = { .subscriber = plane_subscriber(HOST) };
 	struct dataplane_error error;
 	struct computed_place place;
@@ -290,7 +290,7 @@ static void a_configuration_changes(void **state)
 
 	(void)state;
 	start(plain);
-	assert_int_equal(send_packet(HOST, 5000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(plane_map(&plane, IPPROTO_UDP, HOST, 5000, "192.0.2.1", 1030), CGN_OK);	/* not his by computation */
 	assert_true(dataplane_find_mapping(plane.dp, &internal, &mapping));
 	assert_false(change(POOLS REST, &error));
 	assert_int_equal(error.code, DATAPLANE_STATE);
