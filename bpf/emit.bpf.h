@@ -177,9 +177,7 @@ emit_translated(struct xdp_md *ctx, struct packet *pkt, struct next_hop *hop, en
 /* Counts a verdict; what XDP does with the packet follows from it alone. */
 static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict verdict, __u32 side)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-
-	map_count(verdict, (__u64)(end - data));
+	map_count(verdict, frame_length(ctx));
 	switch (verdict) {
 	case CGN_OUTBOUND:
 	case CGN_INBOUND:

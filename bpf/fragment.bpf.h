@@ -81,7 +81,7 @@ __noinline int fragment_follow(struct xdp_md *ctx, __u32 whence)
 
 	if (!settings)
 		return CGN_DROP_NOT_READY;
-	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
+	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return CGN_DROP_FRAGMENT;
 	fragment_key(&key, pkt.ip, side);
 	found = bpf_map_lookup_elem(&fragments, &key);

@@ -62,7 +62,7 @@ static __always_inline void hold_wait(const struct cgn_fragment_key *key, bool i
 /* CGN_HELD, or CGN_DROP_FRAGMENT. `is_stale`: word of another packet with this key stands, and is too old. */
 __noinline int hold(struct xdp_md *ctx, struct cgn_fragment_key *key, __u32 is_stale)
 {
-	__u64 len = (__u64)(ctx->data_end - ctx->data);
+	__u64 len = frame_length(ctx);
 	__u32 now_s = clock_now_s();
 	struct cgn_held *record;
 

@@ -10,7 +10,7 @@
 
 static __always_inline bool icmp_parse(struct xdp_md *ctx, struct packet *pkt, struct packet_inner *inner)
 {
-	return packet_parse(pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) == CGN_NEXT && pkt->kind != PACKET_IPV6 &&
+	return packet_parse(pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx) == CGN_NEXT && pkt->kind != PACKET_IPV6 &&
 	       packet_parse_transport(pkt) == CGN_NEXT && pkt->kind == PACKET_ICMP_ERROR &&
 	       packet_parse_inner(pkt, inner) == CGN_NEXT;
 }

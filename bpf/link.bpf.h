@@ -49,7 +49,7 @@ static __always_inline __u32 link_side_by_address(struct xdp_md *ctx)
 	struct cgn_settings *settings = map_settings();
 	struct packet pkt;
 
-	if (!settings || packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
+	if (!settings || packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return CGN_INTERNAL_SIDE;
 	if (address_index(settings, bpf_ntohl(pkt.ip->daddr)) < 0)
 		return CGN_INTERNAL_SIDE;
@@ -86,7 +86,7 @@ __noinline int link_stray(struct xdp_md *ctx)
 {
 	struct packet pkt;
 
-	return packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) == CGN_CONTROL ? CGN_CONTROL : CGN_DROP_VLAN;
+	return packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx) == CGN_CONTROL ? CGN_CONTROL : CGN_DROP_VLAN;
 }
 
 /* The Ethernet header of a frame that leaves with tags, in the place of one with `vlan_len` bytes of them. 0, or there is no room. */

@@ -45,8 +45,9 @@ static __always_inline bool packet_is_tag(__be16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-/* Ethernet, VLAN tags, IPv4. CGN_NEXT: an IPv4 packet with a sound header, or PACKET_IPV6; else the verdict. */
-static __always_inline enum cgn_verdict packet_parse(struct packet *pkt, void *data, void *end)
+/* Ethernet, VLAN tags, IPv4. Headers are read where they stand between `data` and `end`; what follows them may be in further parts of
+ * the frame (`ctx`). CGN_NEXT: an IPv4 packet with a sound header, or PACKET_IPV6; else the verdict. */
+static __always_inline enum cgn_verdict packet_parse(struct packet *pkt, void *data, void *end, struct xdp_md *ctx)
 {
 	struct packet_vlan *vlan;
 	__be16 proto;
@@ -89,11 +90,11 @@ static __always_inline enum cgn_verdict packet_parse(struct packet *pkt, void *d
 	pkt->header_len = (__u32)pkt->ip->ihl * 4;
 	if (pkt->ip->version != 4 || pkt->header_len < sizeof(*pkt->ip) || bpf_ntohs(pkt->ip->tot_len) < pkt->header_len)
 		return CGN_DROP_IP_HEADER;
-	if ((void *)pkt->ip + bpf_ntohs(pkt->ip->tot_len) > end)
-		return CGN_DROP_IP_HEADER;
 	pkt->l4 = (void *)pkt->ip + pkt->header_len;
 	if (pkt->l4 > end)
 		return CGN_DROP_SHORT;
+	if (frame_is_shorter(ctx, data, end, sizeof(*pkt->eth) + pkt->vlan_len + bpf_ntohs(pkt->ip->tot_len)))
+		return CGN_DROP_IP_HEADER;
 	return CGN_NEXT;
 }
 

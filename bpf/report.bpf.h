@@ -221,7 +221,7 @@ __noinline int report_make(struct xdp_md *ctx, __u32 dropped, __u32 side)
 	struct packet pkt;
 	long sum;
 
-	if (!settings || !scratch || packet_parse(&pkt, data, end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
+	if (!settings || !scratch || packet_parse(&pkt, data, end, ctx) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return CGN_NEXT;
 	if (!report_is_permitted(settings, &pkt, side))
 		return CGN_NEXT;
@@ -236,7 +236,7 @@ __noinline int report_make(struct xdp_md *ctx, __u32 dropped, __u32 side)
 	if (!source)
 		return CGN_REPORT_WITHHELD;
 	sum = report_quote(ctx, scratch, l2_len, quote_len);
-	if (sum < 0 || report_resize(ctx, l2_len, quote_len, (__u32)(end - data)))
+	if (sum < 0 || report_resize(ctx, l2_len, quote_len, (__u32)frame_length(ctx)))
 		return CGN_REPORT_WITHHELD;
 	report_write(&header, source, sender, quote_len);
 	made = report_fill(&header.icmp, dropped, scratch->mtu, (__u32)sum);
@@ -248,13 +248,10 @@ __noinline int report_make(struct xdp_md *ctx, __u32 dropped, __u32 side)
 __noinline int report(struct xdp_md *ctx, __u32 dropped, __u32 side)
 {
 	int made = report_make(ctx, dropped, side);
-	void *data, *end;
 
 	if (made == CGN_NEXT)
 		return XDP_DROP;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	map_count((__u32)made, (__u64)(end - data));
+	map_count((__u32)made, frame_length(ctx));
 	return made == CGN_REPORT_WITHHELD ? XDP_DROP : (int)bpf_redirect(ctx->ingress_ifindex, 0);
 }
 

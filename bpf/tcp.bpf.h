@@ -180,7 +180,7 @@ __noinline int tcp_track_inbound(struct xdp_md *ctx, struct cgn_internal *intern
 	mapping = map_mapping(internal);
 	if (!mapping || cgn_read_once(mapping->tag) != cgn_tag(internal) || mapping->state.flags & CGN_DYING)
 		return 0;
-	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end) != CGN_NEXT || pkt.kind == PACKET_IPV6)
+	if (packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return 0;
 	if (packet_parse_transport(&pkt) != CGN_NEXT || pkt.kind != PACKET_FLOW || pkt.protocol != IPPROTO_TCP)
 		return 0;

@@ -83,7 +83,7 @@ static __always_inline enum cgn_verdict outbound(struct xdp_md *ctx, bool is_sor
 	struct packet pkt;
 	int address, kind;
 
-	verdict = packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	verdict = packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (!is_sorted && pkt.vlan_len && link_side(ctx) != CGN_INTERNAL_SIDE)
@@ -165,7 +165,7 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx, bool is_sort
 	int address, kind;
 	__u32 source;
 
-	verdict = packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	verdict = packet_parse(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx);
 	if (verdict != CGN_NEXT)
 		return verdict;
 	if (!is_sorted && pkt.vlan_len && link_side(ctx) != CGN_EXTERNAL_SIDE)
@@ -225,20 +225,20 @@ static __always_inline enum cgn_verdict inbound(struct xdp_md *ctx, bool is_sort
 	return emit_translated(ctx, &pkt, hop, CGN_INBOUND);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int cgn_outbound(struct xdp_md *ctx)
 {
 	return emit_verdict(ctx, outbound(ctx, false), CGN_INTERNAL_SIDE);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int cgn_inbound(struct xdp_md *ctx)
 {
 	return emit_verdict(ctx, inbound(ctx, false), CGN_EXTERNAL_SIDE);
 }
 
 /* On a NIC whose interfaces are not all of one side: by VLANs, or by addresses where one has both. */
-SEC("xdp")
+SEC("xdp.frags")
 int cgn_both(struct xdp_md *ctx)
 {
 	__u32 side = link_side(ctx);
@@ -251,7 +251,7 @@ int cgn_both(struct xdp_md *ctx)
 }
 
 /* A fragment that was held, given back by the daemon: goes on if its first one has come, else is dropped at last. Never attached. */
-SEC("xdp")
+SEC("xdp.frags")
 int cgn_release(struct xdp_md *ctx)
 {
 	__u32 side = link_side(ctx);
@@ -262,7 +262,7 @@ int cgn_release(struct xdp_md *ctx)
 }
 
 /* On the peer of a veth, so that redirected frames arrive there. */
-SEC("xdp")
+SEC("xdp.frags")
 int cgn_pass(struct xdp_md *ctx)
 {
 	return XDP_PASS;

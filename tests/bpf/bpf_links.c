@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <bpf/bpf.h>
 #include <cmocka.h>
 #include "dataplane_internal.h"
 #include "frame.h"
@@ -287,6 +288,85 @@ static void test_both_sides(void **state)
 	send_frame("last fragment", BOTH, nicb, &last, CGN_OUTBOUND, XDP_REDIRECT);
 }
 
+#define JUMBO 8042
+
+/* A datagram of 8000 bytes in a frame of which the program sees the first page alone. */
+static uint32_t jumbo(uint8_t bytes[JUMBO], const char *source, uint16_t port, const char *destination)
+{
+	struct frame frame = { .source = source, .source_port = port, .destination = destination, .destination_port = 53, .protocol = IPPROTO_UDP,
+		.fragment = DF, .no_checksum = true };
+	uint8_t head[FRAME_MAX], *ip = bytes + 14;
+	uint32_t i, sum = IPPROTO_UDP + JUMBO - 34;
+
+	memset(bytes, 0, JUMBO);
+	memcpy(bytes, head, frame_build(&frame, head));
+	for (i = 42; i < JUMBO; i++)
+		bytes[i] = (uint8_t)(i * 11);
+	ip[2] = (JUMBO - 14) >> 8;
+	ip[3] = (JUMBO - 14) & 0xff;
+	ip[24] = (JUMBO - 34) >> 8;
+	ip[25] = (JUMBO - 34) & 0xff;
+	ip[10] = ip[11] = 0;
+	i = frame_checksum(ip, 20, 0);
+	ip[10] = (uint8_t)(i >> 8);
+	ip[11] = (uint8_t)i;
+	for (i = 12; i < 20; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	i = frame_checksum(ip + 20, JUMBO - 34, sum);
+	ip[26] = (uint8_t)(i >> 8);
+	ip[27] = (uint8_t)i;
+	return JUMBO;
+}
+
+static uint32_t run_jumbo(uint8_t *bytes, uint32_t length, uint8_t ret_bytes[JUMBO], uint32_t *ret_action)
+{
+	struct xdp_md context = { .data_end = length, .ingress_ifindex = plane.ifindex[0] };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = bytes, .data_size_in = length, .data_out = ret_bytes, .data_size_out = JUMBO,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
+
+	assert_int_equal(bpf_prog_test_run_opts(plane.program[CGN_INTERNAL_SIDE], &options), 0);
+	*ret_action = options.retval;
+	return options.data_size_out;
+}
+
+static void test_jumbo(void **state)
+{
+	uint8_t in[JUMBO], out[JUMBO], right[JUMBO], mac[6];
+	struct cgn_count before[CGN_VERDICT_COUNT], after[CGN_VERDICT_COUNT];
+	uint32_t action;
+
+	(void)state;
+	plane_command("ip link set nicb mtu 9000");
+	assert_true(dataplane_reroute(plane.dp));
+	assert_true(dataplane_read_stats(plane.dp, before));
+	jumbo(in, "198.51.100.2", 8000, "203.0.122.9");
+	assert_int_equal(run_jumbo(in, JUMBO, out, &action), JUMBO);
+	assert_int_equal(action, XDP_REDIRECT);
+	assert_true(dataplane_read_stats(plane.dp, after));
+	assert_int_equal(after[CGN_OUTBOUND].bytes - before[CGN_OUTBOUND].bytes, JUMBO);
+	jumbo(right, EXT, 50000, "203.0.122.9");
+	plane_read_mac("nicb", mac);
+	memcpy(right, (const uint8_t[]){ 2, 0, 0, 0, 3, 6 }, 6);
+	memcpy(right + 6, mac, 6);
+	right[14 + 8] = 63;
+	right[14 + 10] = out[14 + 10];	/* the sum of the header is checked below */
+	right[14 + 11] = out[14 + 11];
+	assert_memory_equal(out, right, JUMBO);
+	assert_int_equal(frame_checksum(out + 14, 20, 0), 0);
+	/* shorter than it says, if only by one byte that nobody here has seen */
+	run_jumbo(in, JUMBO - 1, out, &action);
+	assert_int_equal(action, XDP_DROP);
+	/* too long for the egress: the whole of it becomes a report */
+	plane_command("ip link set nicb mtu 4000");
+	assert_true(dataplane_reroute(plane.dp));
+	assert_int_equal(run_jumbo(in, JUMBO, out, &action), 14 + 576);
+	assert_int_equal(action, XDP_REDIRECT);
+	assert_int_equal(out[14 + 26] << 8 | out[14 + 27], 4000);
+	assert_memory_equal(out + 14 + 28, in + 14, 548);
+	plane_command("ip link set nicb mtu 1500");
+	assert_true(dataplane_reroute(plane.dp));
+}
+
 static void test_detached(void **state)
 {
 	struct dataplane_link_maps maps = dataplane_link_maps(plane.dp);
@@ -333,6 +413,7 @@ static int tests(void)
 		cmocka_unit_test(test_logical_interface),
 		cmocka_unit_test(test_reports_and_mtu),
 		cmocka_unit_test(test_both_sides),
+		cmocka_unit_test(test_jumbo),
 		cmocka_unit_test(test_made_anew),
 		cmocka_unit_test(test_detached),
 	};

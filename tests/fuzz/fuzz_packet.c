@@ -258,7 +258,7 @@ static void translate(struct frame *frame, uint8_t choice, const uint8_t *wanted
 {
 	struct packet pkt;
 
-	if (packet_parse(&pkt, frame->bytes, frame->bytes + frame->size) != CGN_NEXT || pkt.kind == PACKET_IPV6)
+	if (packet_parse(&pkt, frame->bytes, frame->bytes + frame->size, NULL) != CGN_NEXT || pkt.kind == PACKET_IPV6)
 		return;
 	REQUIRE((uint8_t *)pkt.ip + bpf_ntohs(pkt.ip->tot_len) <= frame->bytes + frame->size);
 	if (packet_parse_transport(&pkt) != CGN_NEXT)

@@ -5,6 +5,8 @@
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -260,6 +262,21 @@ static int put_program(struct dataplane *dp, const struct config *config, const 
 	return failed;
 }
 
+#define WHOLE_MTU_MAX 3400	/* about what fits into a page with head room and what the kernel adds */
+
+static int mtu_of(const char *nic)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mtu = 0;
+	struct ifreq request = {};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", nic);
+	if (fd >= 0 && !ioctl(fd, SIOCGIFMTU, &request))
+		mtu = request.ifr_mtu;
+	if (fd >= 0)
+		close(fd);
+	return mtu;
+}
+
 static bool attach_program(struct dataplane *dp, const struct config *config, const struct dataplane_place *place, uint32_t side,
 			   struct dataplane_error *error)
 {
@@ -269,6 +286,10 @@ static bool attach_program(struct dataplane *dp, const struct config *config, co
 		note_build(dp, place->nic);
 	if (failed >= 0)
 		return !failed;
+	if ((failed == -EOPNOTSUPP || failed == -EINVAL || failed == -ERANGE) && mtu_of(place->nic_name) > WHOLE_MTU_MAX)
+		return dataplane_fail(error, DATAPLANE_KERNEL,
+				      "%s: cannot attach: %s; its MTU is %d, and not every driver hands XDP long frames in parts: lower it to %d, or use another NIC",
+				      place->nic_name, strerror(-failed), mtu_of(place->nic_name), WHOLE_MTU_MAX);
 	if (failed == -EOPNOTSUPP && !config->xdp_generic)
 		return dataplane_fail(error, DATAPLANE_KERNEL,
 				      "%s: its driver cannot do native XDP; use another NIC, or `xdp-mode: generic` (slow, for tests)", place->nic_name);
