@@ -111,7 +111,7 @@ static __always_inline void explicit_sum_of(struct explicit_sum *sum, const stru
 static __always_inline __u32 explicit_remaining_s(const struct cgn_settings *settings, const struct cgn_mapping *seen,
 						  const struct explicit_sum *sum)
 {
-	__u32 by_parts = remaining_s(sum->expires_s, sum->now_s), idle_over_s, by_traffic;
+	__u32 by_parts = remaining_s(sum->expires_s, sum->now_s), idle_over_s, by_traffic, lag_s = mapping_lag_s(settings, seen);
 
 	if (sum->parts && !by_parts)
 		by_parts = 1;
@@ -121,7 +121,7 @@ static __always_inline __u32 explicit_remaining_s(const struct cgn_settings *set
 	if (idle_over_s <= sum->now_s || idle_over_s - sum->now_s <= by_parts)
 		return by_parts;
 	by_traffic = idle_over_s - sum->now_s;
-	return by_traffic > 1 + settings->cache_s ? by_traffic - 1 - settings->cache_s : 1;	/* what is told is what is sure */
+	return by_traffic > 1 + lag_s ? by_traffic - 1 - lag_s : 1;	/* what is told is what is sure */
 }
 
 /* Brings a mapping that stands as `seen` to what its parts come to: their lifetime, or that of its traffic, or its end (RFC 6887

@@ -64,7 +64,7 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_setti
 
 	internal_from_ipv4(&internal, pkt->ip->saddr, pkt->source_port, pkt->protocol);
 	now_s = clock_now_s();
-	if (!pkt->is_tcp_change && cache_find(settings, &internal, now_s, external))
+	if (!pkt->is_tcp_change && cache_find(settings, &internal, pkt->protocol_index, now_s, external))
 		return CGN_NEXT;
 	mapping = map_mapping(&internal);
 	if (!mapping)
@@ -91,7 +91,7 @@ static __always_inline enum cgn_verdict outbound_endpoint(const struct cgn_setti
 	if (settings->filtering)
 		session_enter(&internal, pkt->ip->daddr);
 	if (pkt->is_tcp_change)		/* so that what comes next is looked at */
-		cache_forget(settings, &internal);
+		cache_drop(&internal);
 	else
 		cache_enter(&internal, generation);
 	return CGN_NEXT;

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 22	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 23	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -410,26 +410,18 @@ struct cgn_subscriber_rule {
 	__u32 network, mask;	/* host order */
 };
 
-/* Value of `cache`: one line, any of whose entries may hold an internal endpoint that belongs there. See bpf/cache.bpf.h. */
-union cgn_cache_word {
-	struct {
-		__u16 address;		/* index in `pools` */
-		__u16 port;
-		__u16 synced_s;		/* when its mapping was last stamped, the lower 16 bits */
-		__u16 reserved;
-	};
-	__u64 word;
-};
-
-struct cgn_cache_entry {
-	__u64 key;			/* internal address, port, protocol, count of owners; 0 but for the count: free */
-	union cgn_cache_word state;
-};
-
+/* Value of `cache`: one line, any of whose words may be the entry of an internal endpoint that belongs there. See cgn/cache.h. */
 struct cgn_cache_line {
-	struct cgn_cache_entry entry[CGN_CACHE_WAYS];
+	__u64 word[CGN_CACHE_WAYS] __attribute__((aligned(64)));
 };
 CGN_ASSERT_SIZE(struct cgn_cache_line, 64);
+
+/* How the entries of one protocol tell time. */
+struct cgn_cache_clock {
+	__u16 lag_s;		/* packets may go this long without stamping their mapping; 0: none is cached */
+	__u8 shift;		/* the unit is 2^shift seconds */
+	__u8 units;		/* an entry serves for fewer */
+};
 
 enum cgn_filtering { CGN_ENDPOINT_INDEPENDENT, CGN_ADDRESS_DEPENDENT };	/* of implicit and PEER mappings */
 
@@ -437,8 +429,9 @@ enum cgn_filtering { CGN_ENDPOINT_INDEPENDENT, CGN_ADDRESS_DEPENDENT };	/* of im
 struct cgn_settings {
 	__u32 udp_s, tcp_established_s, tcp_opening_s, tcp_closing_s, icmp_s;
 	__u32 rest_s;
-	__u32 cache_s;		/* packets may go this long without stamping their mapping; 0: `cache` is not used */
-	__u32 cache_mask;	/* lines minus 1 */
+	__u32 cache_line_bits;	/* log2 of the lines of `cache` */
+	__u32 cache_address_bits;	/* of an external address's index, in its entries */
+	struct cgn_cache_clock cache_clock[4];	/* by cgn_protocol_index; a power of two, for the verifier */
 	__u32 address_count;		/* entries of `pools` in use all lie below */
 	__u32 ranges_now;		/* which of the two `ranges` counts: the other one is written, then this */
 	__u32 rule_count;

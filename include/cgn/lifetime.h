@@ -48,6 +48,14 @@ static __always_inline __u32 mapping_idle_s(const struct cgn_settings *settings,
 	return mapping_is_established(mapping) ? settings->tcp_established_s : mapping_transitory_s(settings, mapping);
 }
 
+/* How far its stamp may lag behind its packets. */
+static __always_inline __u32 mapping_lag_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
+{
+	if (mapping->external.protocol == IPPROTO_UDP)
+		return settings->cache_clock[CGN_UDP].lag_s;
+	return settings->cache_clock[mapping->external.protocol == IPPROTO_ICMP ? CGN_ICMP : CGN_TCP].lag_s;
+}
+
 /* The end of the explicit lifetime, else of the idle time. */
 static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
@@ -57,10 +65,10 @@ static __always_inline __u32 mapping_deadline_s(const struct cgn_settings *setti
 }
 
 /* The first second in which it is idle for all of the idle time: its last packet came somewhere inside the second of its stamp, or
- * up to cache_s after that. */
+ * up to the cache's lag after that. */
 static __always_inline __u32 mapping_idle_over_s(const struct cgn_settings *settings, const struct cgn_mapping *mapping)
 {
-	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping) + settings->cache_s + 1;
+	return mapping->state.last_outbound_s + mapping_idle_s(settings, mapping) + mapping_lag_s(settings, mapping) + 1;
 }
 
 /* The first second in which the reaper may end it: a second after the deadline, which was reckoned from inside a second. */

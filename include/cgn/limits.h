@@ -30,9 +30,12 @@
  * it ends one, so idle times shorter than this hold too. */
 #define CGN_SLOT_SYNC_S		30
 
-/* The cache in front of `mappings`: entries of a line, and the most that it may keep a mapping from being stamped */
-#define CGN_CACHE_WAYS		4
-#define CGN_CACHE_S_MAX		15
+/* The cache in front of `mappings`: entries of a line, bits of an entry that tell time at least, and the most that it may keep a
+ * mapping from being stamped. TCP less: between two packets that are looked at, what the host acknowledged must not go too far */
+#define CGN_CACHE_WAYS		8
+#define CGN_CACHE_TIME_BITS	10
+#define CGN_CACHE_S_MAX		32
+#define CGN_CACHE_TCP_S_MAX	16
 
 /* Address-dependent filtering: sessions kept for each external port, shared among the ports of a block; those of one line; and their
  * clock: it comes round after 4.5 hours, and a session that old and unused may count once more */

@@ -248,12 +248,13 @@ static void remember(uint32_t slot_index, const struct cgn_slot *slot)
 static void set_times(uint32_t idle_s, uint32_t rest_s, uint32_t cache_s)
 {
 	struct cgn_settings settings;
-	uint32_t zero = 0;
+	uint32_t zero = 0, i;
 
 	assert_true(dataplane_settings(plane.dp, &settings));
 	settings.udp_s = settings.tcp_established_s = settings.tcp_opening_s = settings.tcp_closing_s = settings.icmp_s = idle_s;
 	settings.rest_s = rest_s;
-	settings.cache_s = cache_s;
+	for (i = 0; i < CGN_PROTOCOLS; i++)
+		settings.cache_clock[i] = (struct cgn_cache_clock){ .lag_s = (uint16_t)cache_s, .units = (uint8_t)cache_s };
 	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_SETTINGS), &zero, &settings, 0), 0);
 }
 

@@ -367,7 +367,7 @@ static void set_cache(uint32_t seconds)
 	uint32_t zero = 0;
 
 	assert_true(dataplane_settings(plane.dp, &settings));
-	settings.cache_s = seconds;
+	settings.cache_clock[CGN_TCP] = (struct cgn_cache_clock){ .lag_s = (uint16_t)seconds, .units = (uint8_t)seconds };
 	assert_int_equal(bpf_map_update_elem(dataplane_map_fd(plane.dp, DP_SETTINGS), &zero, &settings, 0), 0);
 }
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <bpf/bpf.h>
+#include "cgn/cache.h"
 #include "dataplane.h"
 #include "invariants.h"
 
@@ -465,14 +467,27 @@ static bool read_tables(struct check *check)
 
 /* ---- the cache ---- */
 
-static void check_cached(struct check *check, const struct cgn_cache_entry *entry)
+/* What cache_product() multiplies by, turned round: modulo a power of two by Newton's method. */
+static uint64_t unmultiply(uint64_t product)
 {
-	struct cgn_internal internal = { .port = (uint16_t)(entry->key >> 16), .protocol = (uint8_t)(entry->key >> 8) };
-	uint32_t address = (uint32_t)(entry->key >> 32);
+	uint64_t inverse = CGN_CACHE_FACTOR;
+	int i;
+
+	for (i = 0; i < 5; i++)
+		inverse *= 2 - CGN_CACHE_FACTOR * inverse;
+	return product * inverse & CGN_CACHE_PRODUCT_MASK;
+}
+
+static void check_cached(struct check *check, const struct cgn_settings *settings, uint32_t line, uint64_t word)
+{
+	static const uint8_t protocols[] = { [CGN_UDP] = IPPROTO_UDP, [CGN_TCP] = IPPROTO_TCP, [CGN_ICMP] = IPPROTO_ICMP, IPPROTO_RAW };
+	uint64_t key = unmultiply((uint64_t)line << (CGN_CACHE_KEY_BITS - settings->cache_line_bits) | word >> cache_tag_shift(settings));
+	struct cgn_internal internal = { .port = (uint16_t)(key >> 2), .protocol = protocols[key & 3] };
+	uint32_t address = htonl((uint32_t)(key >> 18));
 	const struct cgn_mapping *mapping;
 	long position;
 
-	if (!(entry->key >> 8))
+	if (!word)
 		return;
 	memcpy(internal.addr4, &address, 4);
 	position = table_find(&check->mappings, &internal, sizeof(internal));
@@ -481,24 +496,33 @@ static void check_cached(struct check *check, const struct cgn_cache_entry *entr
 		return;
 	}
 	mapping = check->mappings.pairs[position].value;
-	if (CGN_SLOT_ADDRESS(mapping->slot) != entry->state.address || CGN_SLOT_PORT(mapping->slot) != entry->state.port)
+	if (CGN_SLOT_ADDRESS(mapping->slot) != cache_address(settings, word) || CGN_SLOT_PORT(mapping->slot) != cache_port(word))
 		broken(check, "%s: the cache has another external endpoint", internal_text(&internal));
 }
 
 static void check_cache(struct check *check)
 {
-	int fd = dataplane_map_fd(check->dp, DP_CACHE), i;
+	int fd = dataplane_map_fd(check->dp, DP_CACHE);
 	struct bpf_map_info info = {};
-	struct cgn_cache_line line;
-	uint32_t len = sizeof(info), index;
+	struct cgn_settings settings;
+	uint32_t len = sizeof(info), line;
+	const uint64_t *words;
+	size_t bytes, i;
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || !dataplane_settings(check->dp, &settings)) {
 		broken(check, "the cache cannot be read");
 		return;
 	}
-	for (index = 0; index < info.max_entries; index++)
-		for (i = 0; i < CGN_CACHE_WAYS && !bpf_map_lookup_elem(fd, &index, &line); i++)
-			check_cached(check, &line.entry[i]);
+	bytes = (size_t)info.max_entries * sizeof(struct cgn_cache_line);
+	words = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (words == MAP_FAILED) {
+		broken(check, "the cache cannot be read");
+		return;
+	}
+	for (line = 0; line < info.max_entries; line++)
+		for (i = 0; i < CGN_CACHE_WAYS; i++)
+			check_cached(check, &settings, line, words[(size_t)line * CGN_CACHE_WAYS + i]);
+	munmap((void *)words, bytes);
 }
 
 bool invariants_check(struct dataplane *dp, FILE *out, struct invariants *ret_invariants)

@@ -963,6 +963,34 @@ static void test_warnings(void **state)
 	config_free(NULL);
 }
 
+/* What the cache in front of the mappings is made of, and how its entries tell time. */
+static void test_cache(void **state)
+{
+	struct config *config = load_bytes(MINIMAL, sizeof(MINIMAL) - 1);
+	struct cgn_cache_clock clock;
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config_cache_line_bits(config, 64), 18);	/* a million mappings in two million words */
+	assert_int_equal(config_cache_line_bits(config, 4096), 24);	/* time has ten bits */
+	assert_int_equal(config_cache_address_bits(1), 0);
+	assert_int_equal(config_cache_address_bits(65), 7);
+	clock = config_cache_clock(config, 10, CGN_UDP);
+	assert_int_equal(clock.lag_s, CGN_CACHE_S_MAX);
+	assert_int_equal(clock.shift, 0);
+	clock = config_cache_clock(config, 10, CGN_TCP);	/* its 1024 units are longer than an established connection may be idle */
+	assert_int_equal(clock.lag_s, CGN_CACHE_TCP_S_MAX);
+	assert_true(1024u << clock.shift > config->tcp_established_s + CGN_CACHE_TCP_S_MAX);
+	assert_int_equal(clock.units << clock.shift, clock.lag_s);
+	config->tcp_closing_s = 4;	/* a lag of a second, and a clock that cannot tell it */
+	clock = config_cache_clock(config, 10, CGN_TCP);
+	assert_int_equal(clock.lag_s, 0);
+	assert_int_equal(clock.units, 0);
+	config->address_dependent = true;
+	assert_int_equal(config_cache_clock(config, 10, CGN_UDP).units, 0);
+	config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -994,6 +1022,7 @@ int main(void)
 		cmocka_unit_test(test_cut_anywhere),
 		cmocka_unit_test(test_bytes_changed_anywhere),
 		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_cache),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

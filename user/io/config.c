@@ -173,11 +173,51 @@ bool config_warning(const struct config *config, unsigned n, char *text, size_t 
 	return true;
 }
 
-uint32_t config_cache_lines(const struct config *config)
+static uint32_t bits_of(uint32_t count)
 {
-	uint32_t lines = 64;
+	uint32_t bits = 0;
 
-	while (lines < config->mappings_max / 2)
-		lines *= 2;
-	return lines;
+	while (bits < 31 && 1u << bits < count)
+		bits++;
+	return bits;
+}
+
+uint32_t config_cache_address_bits(uint32_t addresses)
+{
+	return bits_of(addresses);
+}
+
+uint32_t config_cache_line_bits(const struct config *config, uint32_t addresses)
+{
+	uint32_t bits = bits_of(config->mappings_max / 5), least = bits_of(addresses) + CGN_CACHE_TIME_BITS + 2;
+
+	return bits > least ? bits : least;
+}
+
+/* Shortest and longest idle time of a protocol's mappings. */
+static void idle_times(const struct config *config, uint32_t protocol, uint32_t *ret_shortest, uint32_t *ret_longest)
+{
+	const uint32_t tcp[] = { config->tcp_established_s, config->tcp_opening_s, config->tcp_closing_s };
+	unsigned i;
+
+	*ret_shortest = *ret_longest = protocol == CGN_UDP ? config->udp_s : config->icmp_s;
+	for (i = 0; protocol == CGN_TCP && i < sizeof(tcp) / sizeof(*tcp); i++) {
+		*ret_shortest = !i || tcp[i] < *ret_shortest ? tcp[i] : *ret_shortest;
+		*ret_longest = !i || tcp[i] > *ret_longest ? tcp[i] : *ret_longest;
+	}
+}
+
+#define CACHE_SLACK_S 60	/* the reaper may come late */
+
+struct cgn_cache_clock config_cache_clock(const struct config *config, uint32_t time_bits, uint32_t protocol)
+{
+	uint32_t most = protocol == CGN_TCP ? CGN_CACHE_TCP_S_MAX : CGN_CACHE_S_MAX, shortest, longest, lag, shift = 0;
+
+	idle_times(config, protocol, &shortest, &longest);
+	lag = shortest / 4 < most ? shortest / 4 : most;
+	while (((uint64_t)longest + 2 * lag + CACHE_SLACK_S) >> shift >> time_bits)
+		shift++;
+	if (config->address_dependent || !(lag >> shift))
+		return (struct cgn_cache_clock){};
+	return (struct cgn_cache_clock){ .lag_s = (uint16_t)(lag >> shift << shift), .shift = (uint8_t)shift, .units = (uint8_t)(lag >> shift) };
 }

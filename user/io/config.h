@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "cgn/limits.h"
+#include "cgn/abi.h"
 #include "pcp_server.h"
 
 #define CONFIG_STATICS_MAX	4096
@@ -116,7 +116,14 @@ uint32_t config_pool_blocks(const struct config_pool *pool);
 /* So many external addresses and port blocks tables are made for: those of the pools, and what `tables.addresses` wants beyond. */
 uint32_t config_address_room(const struct config *config);
 uint32_t config_block_room(const struct config *config);
-/* Lines of the cache in front of `mappings`: a power of two, half full when all mappings are in use. */
-uint32_t config_cache_lines(const struct config *config);
+
+/* The cache in front of `mappings` (cgn/cache.h), in tables with room for so many external addresses: log2 of its lines, so that five of
+ * the eight words of each are in use when all mappings are, and time has its bits; bits of an external address's index; and how a
+ * protocol's entries tell time. A quarter of the shortest idle time: a mapping lives no more than that too long, and never too short.
+ * None of a protocol is cached if its time would come round within the longest idle time, or if every packet must say whom its host
+ * writes to. */
+uint32_t config_cache_line_bits(const struct config *config, uint32_t addresses);
+uint32_t config_cache_address_bits(uint32_t addresses);
+struct cgn_cache_clock config_cache_clock(const struct config *config, uint32_t time_bits, uint32_t protocol);
 
 #endif

@@ -183,7 +183,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config, ui
 {
 	bpf_map__set_max_entries(skeleton->maps.next_hops, bpf_map__max_entries(skeleton->maps.next_hops) * (uint32_t)libbpf_num_possible_cpus());
 	bpf_map__set_max_entries(skeleton->maps.mappings, config->mappings_max * 2);
-	bpf_map__set_max_entries(skeleton->maps.cache, config_cache_lines(config));
+	bpf_map__set_max_entries(skeleton->maps.cache, 1u << config_cache_line_bits(config, addresses));
 	bpf_map__set_max_entries(skeleton->maps.explicit, config->mappings_max);
 	bpf_map__set_max_entries(skeleton->maps.descriptions, config->mappings_max);
 	bpf_map__set_max_entries(skeleton->maps.filters, config->mappings_max);
@@ -618,24 +618,6 @@ static void add_rule(struct cgn_settings *settings, struct cgn_subscriber *templ
 	template->reserve = reserve;
 }
 
-/* A quarter of the shortest idle time: such a mapping lives no more than that too long, and never too short. */
-static uint32_t cache_seconds(const struct config *config)
-{
-	uint32_t shortest = config->udp_s;
-
-	if (config->address_dependent)
-		return 0;	/* every packet says whom its host writes to */
-	if (config->tcp_opening_s < shortest)
-		shortest = config->tcp_opening_s;
-	if (config->tcp_closing_s < shortest)
-		shortest = config->tcp_closing_s;
-	if (config->tcp_established_s < shortest)
-		shortest = config->tcp_established_s;
-	if (config->icmp_s < shortest)
-		shortest = config->icmp_s;
-	return shortest / 4 < CGN_CACHE_S_MAX ? shortest / 4 : CGN_CACHE_S_MAX;
-}
-
 /* Nanoseconds between two at this rate. */
 static uint32_t interval_ns(uint32_t per_second)
 {
@@ -649,7 +631,8 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 		.tcp_opening_s = config->tcp_opening_s, .tcp_closing_s = config->tcp_closing_s, .icmp_s = config->icmp_s, .rest_s = config->rest_s,
 		.report_source_ns = interval_ns(config->report_source), .report_total_ns = interval_ns(config->report_total),
 		.mss_clamp = config->mss_clamp, .filtering = config->address_dependent ? CGN_ADDRESS_DEPENDENT : CGN_ENDPOINT_INDEPENDENT,
-		.cache_s = cache_seconds(config), .cache_mask = config_cache_lines(config) - 1 };
+		.cache_line_bits = 31 - (uint32_t)__builtin_clz(pinned_entries(dp->pin_dir, DP_CACHE) | 1),
+		.cache_address_bits = config_cache_address_bits(pinned_entries(dp->pin_dir, DP_POOLS)) };
 	struct cgn_settings before;
 	uint32_t zero = 0, i;
 
@@ -660,6 +643,8 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	if (!settings.rules)
 		settings.rules = 1;
 	settings.routes_jiffies = before.routes_jiffies;
+	for (i = 0; i < CGN_PROTOCOLS; i++)
+		settings.cache_clock[i] = config_cache_clock(config, settings.cache_line_bits - settings.cache_address_bits - 2, i);
 	for (i = 0; i < config->overrides_count; i++)
 		add_rule(&settings, templates, config->overrides[i].prefix, config->overrides[i].blocks,
 			 config->overrides[i].explicit_limit, config->overrides[i].reserve);

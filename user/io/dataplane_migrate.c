@@ -26,10 +26,11 @@ static const char *const made_anew[] = {
  * 19: an entry of `pools` without blocks is none, and `meta` says nothing of pools; settings.
  * 20: an entry of `pools` has in the upper halves of two words, which were 0, what is planned there (little-endian); settings.
  * 21: settings; counters.
- * 22: `interfaces`, `links`, `next_hops`; counters. */
+ * 22: `interfaces`, `links`, `next_hops`; counters.
+ * 23: `cache`; settings. */
 static const uint32_t same_where_kept[] = {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+	22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
 #endif
 };
 
