@@ -22,22 +22,30 @@ static __always_inline struct cgn_cache_line *cache_line(const struct cgn_settin
 	return bpf_map_lookup_elem(&cache, &index);
 }
 
-/* The word with this tag, or 0. Most are where they belong; which of the others it is cannot be foretold, and a wrong guess would be
- * found out only when the line has come out of memory: reckoned, therefore, and not branched. */
-static __always_inline __u64 cache_pick(const struct cgn_settings *settings, const struct cgn_cache_line *line, __u64 product)
+/* The word with this tag, or 0. Which it is cannot be foretold, and a wrong guess would be found out only when the line has come out
+ * of memory: reckoned, therefore, and not branched. A function of its own, so that the verifier walks it once. */
+__noinline __u64 cache_scan(struct cgn_cache_line *line, __u64 tag, __u32 shift)
 {
-	__u64 tag = cache_tag(settings, product), found = 0, word;
+	__u64 found = 0, word;
 	int i;
 
-	word = cgn_read_once(line->word[cache_place(settings, product)]);
-	if (!cache_differs(settings, word, tag))
-		return word;
+	if (!line)
+		return 0;
 	for (i = 0; i < CGN_CACHE_WAYS; i++) {
 		word = cgn_read_once(line->word[i]);
 		/* all ones if it differs by nothing, else 0 */
-		found ^= (found ^ word) & (__u64)((__s64)(cache_differs(settings, word, tag) - 1) >> 63);
+		found ^= (found ^ word) & (__u64)((__s64)(((word ^ tag) >> (shift & 63)) - 1) >> 63);
 	}
 	return found;
+}
+
+/* The same, where it belongs first: most are there. */
+static __always_inline __u64 cache_pick(const struct cgn_settings *settings, struct cgn_cache_line *line, __u64 product)
+{
+	__u64 tag = cache_tag(settings, product), word;
+
+	word = cgn_read_once(line->word[cache_place(settings, product)]);
+	return cache_differs(settings, word, tag) ? cache_scan(line, tag, cache_tag_shift(settings)) : word;
 }
 
 /* True: *external is the endpoint, and nothing is to be written. */
@@ -45,7 +53,7 @@ static __always_inline bool cache_find(const struct cgn_settings *settings, cons
 				       __u32 now_s, struct cgn_external *external)
 {
 	__u64 product = cache_product(bpf_ntohl(load_u32(internal->addr4)), internal->port, protocol), word;
-	const struct cgn_cache_line *line = cache_line(settings, product);
+	struct cgn_cache_line *line = cache_line(settings, product);
 	const struct cgn_pool *pool;
 
 	if (!line)
