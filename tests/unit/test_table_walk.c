@@ -25,7 +25,7 @@ struct fixture {
 };
 
 static const uint8_t last_octet[ADDRESSES] = { 9, 2, 200, 3 };	/* in no order, as a configuration may have them */
-static const uint32_t block_shift[ADDRESSES] = { 6, 8, 7, 6 };
+static const uint16_t block_shift[ADDRESSES] = { 6, 8, 7, 6 };
 
 static int set_up(void **state)
 {
