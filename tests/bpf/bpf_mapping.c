@@ -364,6 +364,44 @@ static void configure(const char *config)
 	config_free(new);
 }
 
+static bool cache_is_empty(void)
+{
+	int fd = dataplane_map_fd(plane.dp, DP_CACHE);
+	struct bpf_map_info info = {};
+	struct cgn_cache_line line;
+	uint32_t len = sizeof(info), index;
+	uint64_t any = 0;
+	int i;
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	for (index = 0; index < info.max_entries; index++) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &index, &line), 0);
+		for (i = 0; i < CGN_CACHE_WAYS; i++)
+			any |= line.word[i];
+	}
+	return !any;
+}
+
+/* With other idle times the cache tells time by other units: what it had would keep packets from stamping their mappings. */
+static void other_times(void **state)
+{
+	char other[1024];
+
+	(void)state;
+	start(tight);
+	assert_int_equal(send_packet(HOST, 1000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_int_equal(send_packet(HOST, 1000, IPPROTO_UDP), CGN_OUTBOUND);	/* the first one made the mapping, this one enters it */
+	assert_false(cache_is_empty());
+	configure(tight);
+	assert_false(cache_is_empty());
+	snprintf(other, sizeof(other), "%stimeouts: {udp: 20000}\n", tight);
+	configure(other);
+	assert_true(cache_is_empty());
+	assert_int_equal(send_packet(HOST, 1000, IPPROTO_UDP), CGN_OUTBOUND);
+	assert_false(cache_is_empty());
+	stop();
+}
+
 /* Who is no subscriber any more gets nothing new; what he has lives on, and new limits count from the next mapping on. */
 static void removed_subscriber(void **state)
 {
@@ -777,6 +815,7 @@ static int tests(void)
 		cmocka_unit_test(quota_and_forbidden_ports),
 		cmocka_unit_test(reserve_of_each_protocol),
 		cmocka_unit_test(removed_subscriber),
+		cmocka_unit_test(other_times),
 		cmocka_unit_test(released_ports_rest),
 		cmocka_unit_test(blocks_are_opened_for_others),
 		cmocka_unit_test(least_used_address),

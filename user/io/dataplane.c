@@ -624,6 +624,19 @@ static uint32_t interval_ns(uint32_t per_second)
 	return per_second ? 1000000000 / per_second : 0;
 }
 
+/* What the cache has tells time by units that are no more. */
+static bool empty_cache(struct dataplane *dp, struct dataplane_error *error)
+{
+	uint32_t lines;
+	void *memory = map_memory(dp->map[DP_CACHE], &lines, true);
+
+	if (!memory)
+		return dataplane_fail(error, DATAPLANE_KERNEL, "cache: cannot map it into memory: %s", strerror(errno));
+	memset(memory, 0, lines * sizeof(struct cgn_cache_line));
+	unmap_memory(memory, lines * sizeof(struct cgn_cache_line));
+	return true;
+}
+
 bool dataplane_configure(struct dataplane *dp, const struct config *config, struct dataplane_error *error)
 {
 	struct cgn_subscriber templates[CGN_PREFIXES_MAX] = {};
@@ -660,6 +673,8 @@ bool dataplane_configure(struct dataplane *dp, const struct config *config, stru
 	}
 	if (bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0))
 		return dataplane_fail(error, DATAPLANE_KERNEL, "settings: cannot write: %s", strerror(errno));
+	if (before.cache_line_bits && memcmp(before.cache_clock, settings.cache_clock, sizeof(before.cache_clock)) && !empty_cache(dp, error))
+		return false;
 	return dataplane_publish_pools(dp, config, NULL, error);
 }
 
