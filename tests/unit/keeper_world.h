@@ -201,7 +201,7 @@ static inline void world_start(struct world *world, const struct pcp_client_requ
 	assert_non_null(world->keeper);
 	if (world->disk)
 		assert_true(keeper_restore(world->keeper, world->disk, world->disk_len, 0, false));
-	keeper_servers(world->keeper, world->server_count, world->servers[0], world->now_ns);
+	keeper_servers(world->keeper, world->server_count, world->servers[0], 0);
 	assert_true(keeper_wish(world->keeper, wishes, count, world->now_ns));
 	world_turn(world);
 }

@@ -470,7 +470,7 @@ static void test_reboot(void **state)
 		world_forget_log(world);
 		world->keeper = keeper_new(&world->options);
 		assert_true(keeper_restore(world->keeper, world->disk, world->disk_len, 0, unknown));
-		keeper_servers(world->keeper, 1, world->servers[0], world->now_ns);
+		keeper_servers(world->keeper, 1, world->servers[0], 0);
 		keeper_wish(world->keeper, two_wishes(), 2, world->now_ns);
 		world_wait(world, 6 * S);
 		assert_int_equal(world_asked(world, PCP_MAP), unknown ? 2 : 0);
@@ -493,7 +493,7 @@ static void test_restore_shifted(void **state)
 	pcp_server_set_epoch_base(world->fixture->server, EPOCH_BASE_S - 3000);
 	for (unsigned i = 0; i < world->fixture->model.count; i++)
 		world->fixture->model.mapping[i].expires_s -= 3000;
-	keeper_servers(world->keeper, 1, world->servers[0], world->now_ns);
+	keeper_servers(world->keeper, 1, world->servers[0], 0);
 	keeper_wish(world->keeper, two_wishes(), 2, world->now_ns);
 	world_wait(world, 6 * S);
 	assert_int_equal(world_count(world, KEEPER_KEPT), 2);
@@ -635,7 +635,7 @@ static void test_server_address(void **state)
 	memcpy(nonce, world->sent[2].map.nonce, sizeof(nonce));
 	world_forget_log(world);
 	memcpy(world->servers[0], world->servers[1], 16);
-	keeper_servers(world->keeper, 1, world->servers[0], world->now_ns);
+	keeper_servers(world->keeper, 1, world->servers[0], 0);
 	world_wait(world, S);
 	assert_int_equal(world_count(world, KEEPER_SERVER_CHANGED), 1);
 	assert_int_equal(world_count(world, KEEPER_RENEWED), 1);
@@ -685,6 +685,41 @@ static void test_servers_in_turn(void **state)
 	assert_int_equal(world->fixture->model.count, 2);
 }
 
+/* An address that was tried in vain meanwhile changes nothing: what was known of the one that answers still is, also after a restart. */
+static void test_tried_in_vain(void **state)
+{
+	struct world *world = *state;
+
+	world->server_count = 2;
+	world_start(world, two_wishes(), 2);
+	world_wait(world, 60 * S);
+	for (unsigned forgets = 0; forgets < 2; forgets++) {
+		world->is_silent[0] = world->is_silent[1] = true;
+		keeper_no_path(world->keeper, world->now_ns);
+		world_wait(world, S);		/* the other one is being asked */
+		if (forgets)
+			world_server_forgets(world);
+		world_kill(world);
+		world_forget_log(world);
+		world->is_silent[0] = false;
+		world_start(world, two_wishes(), 2);
+		world_wait(world, 6 * S);
+		assert_int_equal(world_count(world, KEEPER_SERVER_CHANGED), 0);
+		assert_int_equal(world_count(world, KEEPER_EPOCH_RESET), forgets);
+		assert_int_equal(world_count(world, KEEPER_KEPT), forgets ? 0 : 2);
+		assert_int_equal(world_asked(world, PCP_MAP), forgets ? 2 : 0);
+		assert_int_equal(world->fixture->model.count, 2);
+	}
+	world->is_silent[0] = true;
+	keeper_no_path(world->keeper, world->now_ns);
+	world_forget_log(world);
+	world_wait(world, 50 * S);	/* neither answers */
+	world->is_silent[0] = false;
+	world_wait(world, 60 * S);
+	assert_int_equal(world_count(world, KEEPER_SERVER_CHANGED) + world_count(world, KEEPER_ADDRESS_CHANGED), 0);
+	assert_int_equal(world_asked(world, PCP_MAP), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -695,6 +730,7 @@ int main(void)
 		TEST(crash_both_kept), TEST(crash_server_lost), TEST(crash_client_lost_redacted), TEST(crash_client_lost_revealed),
 		TEST(crash_both_lost), TEST(reboot), TEST(restore_shifted), TEST(restore_garbage), TEST(stale_cleaned_up),
 		TEST(stale_refused), TEST(stale_only_told), TEST(host_address), TEST(host_address_own_epoch), TEST(server_address), TEST(servers_in_turn),
+		TEST(tried_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

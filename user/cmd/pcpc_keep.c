@@ -59,7 +59,10 @@ static int check(const char *path)
 		log_error("%s", error);
 		return PCPC_USAGE;
 	}
-	printf("%s: %u mappings\n", path, config->wish_count);
+	printf("%s: %u mappings", path, config->mapping_count);
+	if (config->server_count > 1)
+		printf(" at %u servers", config->server_count);
+	putchar('\n');
 	keep_config_free(config);
 	return PCPC_OK;
 }

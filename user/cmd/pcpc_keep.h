@@ -11,8 +11,13 @@ int pcpc_keep_run(const struct pcpc *pcpc, const char *path);
 
 /* ---- pcpc_keep_output.c ---- */
 
+struct keep_event {
+	struct keeper_event event;
+	char server[KEEPER_NAME_MAX + 1];	/* its name in the file; "": it has none */
+};
+
 /* One line on stdout; dropped, and said so on stderr, while nobody reads there. */
-void keep_output_event(const struct keeper_event *event, bool json);
+void keep_output_event(const struct keep_event *event, bool json);
 /* "created", "epoch-reset", ... */
 const char *keep_event_name(enum keeper_event_type type);
 /* Is it for the hook? Not what only confirms what is known. */
@@ -28,7 +33,7 @@ struct keep_hook *keep_hook_new(void (*idle)(void *context), void *context);
 void keep_hook_free(struct keep_hook *hook);
 /* argv is copied. */
 void keep_hook_set(struct keep_hook *hook, char *const argv[], uint32_t timeout_s);
-void keep_hook_event(struct keep_hook *hook, const struct keeper_event *event);
+void keep_hook_event(struct keep_hook *hook, const struct keep_event *event);
 bool keep_hook_is_idle(const struct keep_hook *hook);
 
 #endif

@@ -27,7 +27,7 @@ struct keep_hook {
 	char **argv;		/* owned; with room for the event's name at its end */
 	unsigned argc;
 	uint32_t timeout_s;
-	struct keeper_event *queue;
+	struct keep_event *queue;
 	unsigned first, count;
 	void (*idle)(void *context);
 	void *context;
@@ -66,11 +66,15 @@ static void set_endpoint(struct variables *variables, const char *what, const ui
 	set_number(variables, name, port);
 }
 
-static void variables_fill(struct variables *variables, const struct keeper_event *event)
+static void variables_fill(struct variables *variables, const struct keep_event *told)
 {
+	const struct keeper_event *event = &told->event;
+
 	set(variables, "EVENT", keep_event_name(event->type));
 	set(variables, "HOST_ADDRESS", inet_address_text(event->path.client6).text);
 	set(variables, "SERVER", inet_endpoint_text(event->path.server6, event->path.server_port).text);
+	if (*told->server)
+		set(variables, "SERVER_NAME", told->server);
 	set_number(variables, "EPOCH", event->epoch_s);
 	if (!event->ports)
 		return;
@@ -128,7 +132,7 @@ static int spawn(char *const argv[], char *const envp[], pid_t *ret_pid)
 	return failed;
 }
 
-static int start(struct keep_hook *hook, const struct keeper_event *event, pid_t *ret_pid)
+static int start(struct keep_hook *hook, const struct keep_event *event, pid_t *ret_pid)
 {
 	struct variables variables = { 0 };
 	int failed = ENOMEM;
@@ -136,7 +140,7 @@ static int start(struct keep_hook *hook, const struct keeper_event *event, pid_t
 
 	variables_fill(&variables, event);
 	envp = environment(&variables);
-	hook->argv[hook->argc] = (char *)keep_event_name(event->type);
+	hook->argv[hook->argc] = (char *)keep_event_name(event->event.type);
 	if (envp)
 		failed = spawn(hook->argv, envp, ret_pid);
 	free(envp);
@@ -147,7 +151,7 @@ static int start(struct keep_hook *hook, const struct keeper_event *event, pid_t
 
 static void run_next(struct keep_hook *hook)
 {
-	struct keeper_event event;
+	struct keep_event event;
 	pid_t pid;
 	int failed;
 
@@ -256,12 +260,12 @@ void keep_hook_set(struct keep_hook *hook, char *const argv[], uint32_t timeout_
 	}
 }
 
-void keep_hook_event(struct keep_hook *hook, const struct keeper_event *event)
+void keep_hook_event(struct keep_hook *hook, const struct keep_event *event)
 {
-	if (!hook->argv || !keep_event_is_news(event->type))
+	if (!hook->argv || !keep_event_is_news(event->event.type))
 		return;
 	if (hook->count == QUEUE_MAX) {
-		log_error("hook: too slow, the event %s is dropped", keep_event_name(event->type));
+		log_error("hook: too slow, the event %s is dropped", keep_event_name(event->event.type));
 		return;
 	}
 	hook->queue[(hook->first + hook->count++) % QUEUE_MAX] = *event;

@@ -82,8 +82,9 @@ static void mapping_json(json_t *object, const struct keeper_event *event)
 		json_object_set_new(object, "result", json_string(pcp_result_name(event->result)));
 }
 
-static void event_json(const struct keeper_event *event)
+static void event_json(const struct keep_event *told)
 {
+	const struct keeper_event *event = &told->event;
 	json_t *object = json_object();
 
 	json_object_set_new(object, "event", json_string(kinds[event->type].name));
@@ -92,12 +93,16 @@ static void event_json(const struct keeper_event *event)
 		mapping_json(object, event);
 	set_text(object, "host", inet_address_text(event->path.client6));
 	set_text(object, "server", inet_endpoint_text(event->path.server6, event->path.server_port));
+	if (*told->server)
+		json_object_set_new(object, "server_name", json_string(told->server));
 	json_object_set_new(object, "epoch", json_integer(event->epoch_s));
 	pcpc_output_json(object);
 }
 
-static void event_text(const struct keeper_event *event)
+static void event_text(const struct keep_event *told)
 {
+	const struct keeper_event *event = &told->event;
+
 	printf("%s %s", time_text().text, kinds[event->type].name);
 	if (kinds[event->type].has_mapping)
 		printf(" %s %s", pcpc_protocol_text(event->protocol).text, inet_endpoint_text(event->internal6, event->internal_port).text);
@@ -111,11 +116,12 @@ static void event_text(const struct keeper_event *event)
 		printf(" %s", pcp_result_name(event->result));
 	if (event->lifetime_s)
 		printf(" lifetime %u", event->lifetime_s);
-	printf(" host %s server %s epoch %u\n", inet_address_text(event->path.client6).text,
-	       inet_endpoint_text(event->path.server6, event->path.server_port).text, event->epoch_s);
+	printf(" host %s server %s%s%s epoch %u\n", inet_address_text(event->path.client6).text,
+	       inet_endpoint_text(event->path.server6, event->path.server_port).text, *told->server ? " name " : "", told->server,
+	       event->epoch_s);
 }
 
-void keep_output_event(const struct keeper_event *event, bool json)
+void keep_output_event(const struct keep_event *event, bool json)
 {
 	if (!is_read())
 		return;

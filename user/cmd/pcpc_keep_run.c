@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The loop around core/keeper: sockets, clock, chance, disk, signals. It sleeps until a datagram, a change of the network or the
- * keeper's deadline. */
+/* The loop around keepers: clock, chance, disk, signals, announcements. It sleeps until a datagram, a change of the network or the
+ * next deadline of a keeper. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "log.h"
 #include "netlink.h"
 #include "pcpc_keep.h"
+#include "pcpc_keep_links.h"
 
 #define NS_PER_S	1000000000ull
 #define STORE_RETRY_NS	(10 * NS_PER_S)
@@ -28,29 +29,16 @@ struct keep {
 	const struct pcpc *pcpc;
 	const char *path;
 	struct keep_config *config;
-	struct keeper *keeper;
+	struct keep_links links;
 	struct keep_hook *hook;
-	int lock_fd, fd;		/* fd: connected to the server; -1: none */
-	struct client_address servers[KEEP_SERVERS_MAX];
-	unsigned server_count;
-	struct pcp_client_path path_now;	/* of fd */
+	int lock_fd;
 	struct ev_loop *loop;
-	ev_io readable, heard[2], changed, due;
+	ev_io heard[2], changed, due;
 	ev_timer settle, give_up;
 	ev_signal signals[3];
 	uint64_t store_again_ns;	/* the disk refused: not before */
 	bool is_ending;
-	uint8_t bytes[PCP_MESSAGE_MAX + 4];	/* a longer datagram is seen to be longer */
 };
-
-/* Counts while the machine sleeps: the server's Epoch does too. */
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static void random_fill(void *bytes, size_t len)
 {
@@ -66,137 +54,7 @@ static void random_fill(void *bytes, size_t len)
 	}
 }
 
-/* ---- servers and the way to them ---- */
-
-static unsigned routers_find(bool ipv6, struct client_address *servers)
-{
-	struct netlink_router routers[KEEP_SERVERS_MAX];
-	int count = netlink_default_routers(ipv6, routers, KEEP_SERVERS_MAX);
-
-	if (count < 0)
-		log_warning("cannot read the routes: %s", strerror(-count));
-	for (int i = 0; i < count; i++) {
-		servers[i] = (struct client_address){ .port = PCP_SERVER_PORT, .ifindex = routers[i].ifindex };
-		if (ipv6)
-			memcpy(servers[i].address6, routers[i].address, sizeof(servers[i].address6));
-		else
-			pcp_address_from_ipv4(routers[i].address, servers[i].address6);
-	}
-	return count > 0 ? (unsigned)count : 0;
-}
-
-/* RFC 6887 section 8.1: those of the file, else the default routers. */
-static unsigned servers_find(const struct keep_config *config, struct client_address *servers)
-{
-	bool wants_ipv6 = config->has_source && !pcp_address_is_ipv4(config->source6);
-	unsigned count;
-
-	memset(servers, 0, KEEP_SERVERS_MAX * sizeof(*servers));
-	memcpy(servers, config->servers, config->server_count * sizeof(*servers));
-	if (config->server_count)
-		return config->server_count;
-	count = routers_find(wants_ipv6, servers);
-	return count || config->has_source ? count : routers_find(true, servers);
-}
-
-static bool is_same_address(const struct client_address *one, const struct client_address *other)
-{
-	return one->port == other->port && one->ifindex == other->ifindex && !memcmp(one->address6, other->address6, sizeof(one->address6));
-}
-
-static void disconnect(struct keep *keep)
-{
-	if (keep->fd < 0)
-		return;
-	ev_io_stop(keep->loop, &keep->readable);
-	close(keep->fd);
-	keep->fd = -1;
-}
-
-/* True: the servers are others than before, and keeper_wants_path(). */
-static bool servers_refresh(struct keep *keep)
-{
-	struct client_address servers[KEEP_SERVERS_MAX];
-	unsigned count = servers_find(keep->config, servers), i;
-
-	for (i = 0; i < count && i < keep->server_count && is_same_address(&servers[i], &keep->servers[i]); i++)
-		;
-	if (i == count && i == keep->server_count)
-		return false;
-	memcpy(keep->servers, servers, sizeof(servers));
-	keep->server_count = count;
-	if (!count)
-		log_warning("no default router to ask, and no server in the file");
-	disconnect(keep);
-	keeper_servers(keep->keeper, count, servers[0].address6, now_ns());
-	return true;
-}
-
-static int path_open(const struct keep *keep, unsigned server, struct pcp_client_path *ret_path)
-{
-	const struct keep_config *config = keep->config;
-	const struct client_address *address = &keep->servers[server];
-	const uint8_t *source6 = config->has_source ? config->source6 : NULL;
-	uint8_t interface6[16];
-
-	if (config->interface) {
-		if (!client_address_of_interface(config->interface, !pcp_address_is_ipv4(address->address6), interface6))
-			return -EADDRNOTAVAIL;
-		source6 = interface6;
-	}
-	return client_socket_open(address, source6, ret_path);
-}
-
-static void path_use(struct keep *keep, int fd, const struct pcp_client_path *path)
-{
-	disconnect(keep);
-	keep->fd = fd;
-	keep->path_now = *path;
-	ev_io_set(&keep->readable, fd, EV_READ);
-	ev_io_start(keep->loop, &keep->readable);
-	keeper_path(keep->keeper, path, now_ns());
-}
-
-static void path_try(struct keep *keep, unsigned server)
-{
-	struct pcp_client_path path;
-	int fd = path_open(keep, server, &path);
-
-	if (fd >= 0) {
-		path_use(keep, fd, &path);
-		return;
-	}
-	log_warning("%s: %s", inet_endpoint_text(keep->servers[server].address6, keep->servers[server].port).text, strerror(-fd));
-	disconnect(keep);
-	keeper_no_path(keep->keeper, now_ns());
-}
-
-/* The host's addresses or routes changed. The way is another one only if one of its ends is. */
-static void path_refresh(struct keep *keep)
-{
-	struct pcp_client_path path;
-	unsigned server;
-	int fd;
-
-	if (servers_refresh(keep) || !keep->server_count || keeper_wants_path(keep->keeper, &server))
-		return;
-	fd = path_open(keep, server, &path);
-	if (fd < 0 && keep->fd < 0)
-		return;		/* still none */
-	if (fd < 0) {
-		log_warning("%s: %s", inet_endpoint_text(keep->servers[server].address6, keep->servers[server].port).text, strerror(-fd));
-		disconnect(keep);
-		keeper_no_path(keep->keeper, now_ns());
-	} else if (keep->fd >= 0 && !memcmp(path.client6, keep->path_now.client6, sizeof(path.client6)) &&
-		   !memcmp(path.server6, keep->path_now.server6, sizeof(path.server6))) {
-		close(fd);
-		keeper_path(keep->keeper, &path, now_ns());
-	} else {
-		path_use(keep, fd, &path);
-	}
-}
-
-/* ---- a turn: what the keeper wants done ---- */
+/* ---- a turn: what the keepers want done ---- */
 
 static bool store(struct keep *keep)
 {
@@ -204,26 +62,27 @@ static bool store(struct keep *keep)
 	size_t len;
 	int failed;
 
-	if (!keeper_needs_store(keep->keeper) || now_ns() < keep->store_again_ns)
+	if (!keep_links_need_store(&keep->links) || keep_now_ns() < keep->store_again_ns)
 		return false;
-	failed = keeper_encode(keep->keeper, &bytes, &len) ? keep_store_write(keep->config->state, bytes, len) : -ENOMEM;
+	failed = keep_links_encode(&keep->links, &bytes, &len) ? keep_store_write(keep->config->state, bytes, len) : -ENOMEM;
 	free(bytes);
 	if (failed) {
 		log_error("%s: %s; trying again", keep->config->state, strerror(-failed));
-		keep->store_again_ns = now_ns() + STORE_RETRY_NS;
+		keep->store_again_ns = keep_now_ns() + STORE_RETRY_NS;
 		return false;
 	}
 	keep->store_again_ns = 0;
-	keeper_stored(keep->keeper);
+	keep_links_stored(&keep->links);
 	return true;
 }
 
-static bool tell(struct keep *keep)
+static bool tell(struct keep *keep, const struct keep_link *link)
 {
-	struct keeper_event event;
+	struct keep_event event = { 0 };
 	bool told = false;
 
-	while (keeper_next_event(keep->keeper, &event)) {
+	memcpy(event.server, link->server.name, sizeof(event.server));
+	while (keeper_next_event(link->keeper, &event.event)) {
 		keep_output_event(&event, keep->pcpc->json);
 		keep_hook_event(keep->hook, &event);
 		told = true;
@@ -231,22 +90,16 @@ static bool tell(struct keep *keep)
 	return told;
 }
 
-/* Errors are as good as a lost datagram: the kernel tells of a changed way, the schedule repeats. */
-static bool send_next(struct keep *keep)
-{
-	uint8_t bytes[PCP_MESSAGE_MAX];
-	size_t len = keeper_send(keep->keeper, now_ns(), bytes);
-
-	if (len && keep->fd >= 0 && send(keep->fd, bytes, len, MSG_NOSIGNAL) < 0 && errno != ECONNREFUSED)
-		log_info("send: %s", strerror(errno));
-	return len;
-}
-
 static void arm(struct keep *keep)
 {
-	uint64_t deadline_ns = keeper_deadline(keep->keeper);
+	uint64_t deadline_ns = RETRANSMISSION_NEVER, one_ns;
 	struct itimerspec when = { 0 };
 
+	for (unsigned i = 0; i < keep->links.count; i++) {
+		one_ns = keeper_deadline(keep->links.all[i]->keeper);
+		if (one_ns < deadline_ns)
+			deadline_ns = one_ns;
+	}
 	if (keep->store_again_ns && keep->store_again_ns < deadline_ns)
 		deadline_ns = keep->store_again_ns;
 	if (!deadline_ns)
@@ -258,84 +111,56 @@ static void arm(struct keep *keep)
 	timerfd_settime(keep->due.fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+static bool is_released(const struct keep *keep)
+{
+	for (unsigned i = 0; i < keep->links.count; i++)
+		if (!keeper_is_released(keep->links.all[i]->keeper))
+			return false;
+	return true;
+}
+
 static void end_if_done(struct keep *keep)
 {
-	bool released = !keep->config->releases || keeper_is_released(keep->keeper);
+	bool released = !keep->config->releases || is_released(keep);
 
 	if (keep->is_ending && released && keep_hook_is_idle(keep->hook))
 		ev_break(keep->loop, EVBREAK_ALL);
 }
 
-static void turn(struct keep *keep)
+static void turn(void *context)
 {
-	unsigned server;
+	struct keep *keep = context;
 	bool goes_on;
 
 	do {
-		goes_on = send_next(keep);
-		if (keeper_wants_path(keep->keeper, &server)) {
-			path_try(keep, server);
-			goes_on = true;
-		}
+		goes_on = false;
+		for (unsigned i = 0; i < keep->links.count; i++)
+			goes_on |= keep_link_step(keep->links.all[i]);
 		goes_on |= store(keep);
-		goes_on |= tell(keep);
+		for (unsigned i = 0; i < keep->links.count; i++)
+			goes_on |= tell(keep, keep->links.all[i]);
 	} while (goes_on);
+	keep_links_part(&keep->links);
+	store(keep);
 	arm(keep);
 	end_if_done(keep);
 }
 
 /* ---- what happens ---- */
 
-static bool receive_one(struct keep *keep, int fd, struct pcp_client_datagram *ret_datagram, int *ret_error)
-{
-	struct client_address source;
-	ssize_t len;
-
-	do {
-		len = client_socket_receive(fd, keep->bytes, sizeof(keep->bytes), &source);
-	} while (len == -EINTR);
-	*ret_error = len < 0 ? (int)len : 0;
-	if (len < 0)
-		return false;
-	*ret_datagram = (struct pcp_client_datagram){ .bytes = keep->bytes, .source_port = source.port,
-		.len = (size_t)len < sizeof(keep->bytes) ? (size_t)len : sizeof(keep->bytes) };
-	memcpy(ret_datagram->source6, source.address6, sizeof(source.address6));
-	return true;
-}
-
-/* RFC 7488 section 3: nobody listens there, or nobody may get there. With one address there is nothing to do but to wait. */
-static bool is_hard_error(int error)
-{
-	return error == -ECONNREFUSED || error == -EACCES || error == -EPERM || error == -ENOPROTOOPT;
-}
-
-static void on_readable(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct keep *keep = io->data;
-	struct pcp_client_datagram datagram;
-	int error;
-
-	(void)loop;
-	(void)events;
-	while (receive_one(keep, keep->fd, &datagram, &error))
-		keeper_receive(keep->keeper, &datagram, now_ns());
-	if (is_hard_error(error) && keep->server_count > 1) {
-		disconnect(keep);
-		keeper_no_path(keep->keeper, now_ns());
-	}
-	turn(keep);
-}
-
+/* Every keeper hears it, and heeds it if its own server sent it. */
 static void on_heard(struct ev_loop *loop, ev_io *io, int events)
 {
+	uint8_t bytes[PCP_MESSAGE_MAX + 4];	/* a longer datagram is seen to be longer */
 	struct keep *keep = io->data;
 	struct pcp_client_datagram datagram;
 	int error;
 
 	(void)loop;
 	(void)events;
-	while (receive_one(keep, io->fd, &datagram, &error))
-		keeper_hear(keep->keeper, &datagram, now_ns());
+	while (keep_receive(io->fd, bytes, sizeof(bytes), &datagram, &error))
+		for (unsigned i = 0; i < keep->links.count; i++)
+			keeper_hear(keep->links.all[i]->keeper, &datagram, keep_now_ns());
 	turn(keep);
 }
 
@@ -357,7 +182,8 @@ static void on_settled(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	path_refresh(keep);
+	for (unsigned i = 0; i < keep->links.count; i++)
+		keep_link_refresh(keep->links.all[i]);
 	turn(keep);
 }
 
@@ -385,13 +211,15 @@ static void reload(struct keep *keep)
 		keep_config_free(config);
 		return;
 	}
+	if (!keep_links_configure(&keep->links, config)) {
+		log_error("reload: out of memory; nothing was changed");
+		keep_config_free(config);
+		return;
+	}
 	keep->config = config;
 	keep_hook_set(keep->hook, config->hook, config->hook_timeout_s);
-	if (!keeper_wish(keep->keeper, config->wishes, config->wish_count, now_ns()))
-		log_error("reload: out of memory");
-	path_refresh(keep);
 	keep_config_free(before);
-	log_info("reload: %u mappings", config->wish_count);
+	log_info("reload: %u mappings", config->mapping_count);
 }
 
 static void on_give_up(struct ev_loop *loop, ev_timer *timer, int events)
@@ -413,8 +241,8 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 		ev_break(loop, EVBREAK_ALL);
 	} else {
 		keep->is_ending = true;
-		if (keep->config->releases)
-			keeper_release(keep->keeper, now_ns());
+		for (unsigned i = 0; keep->config->releases && i < keep->links.count; i++)
+			keeper_release(keep->links.all[i]->keeper, keep_now_ns());
 		ev_timer_start(loop, &keep->give_up);
 	}
 	turn(keep);
@@ -432,7 +260,7 @@ static void table_restore(struct keep *keep)
 {
 	struct keep_stored stored = { 0 };
 	enum keep_read read = keep_store_read(keep->config->state, &stored);
-	bool is_ours = read == KEEP_READ_OK && keeper_restore(keep->keeper, stored.bytes, stored.len, stored.shift_s, stored.time_is_unknown);
+	bool is_ours = read == KEEP_READ_OK && keep_links_restore(&keep->links, stored.bytes, stored.len, stored.shift_s, stored.time_is_unknown);
 	int failed;
 
 	free(stored.bytes);
@@ -480,10 +308,9 @@ static bool watches_start(struct keep *keep)
 		ev_signal_start(keep->loop, &keep->signals[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	ev_io_init(&keep->readable, on_readable, -1, EV_READ);
 	ev_timer_init(&keep->settle, on_settled, SETTLE_S, 0.);
 	ev_timer_init(&keep->give_up, on_give_up, RELEASE_S, 0.);
-	keep->readable.data = keep->settle.data = keep->give_up.data = keep;
+	keep->settle.data = keep->give_up.data = keep;
 	watch(keep, &keep->heard[0], client_socket_open_announcements(false), on_heard, "announcements over IPv4");
 	watch(keep, &keep->heard[1], client_socket_open_announcements(true), on_heard, "announcements over IPv6");
 	watch(keep, &keep->changed, netlink_watch_open_host(), on_changed, "changes of addresses and routes");
@@ -493,18 +320,18 @@ static bool watches_start(struct keep *keep)
 static bool keep_start(struct keep *keep)
 {
 	const struct keep_config *config = keep->config;
-	const struct keeper_options options = { .cleans_up = config->cleans_up, .get_opcode = config->get_opcode,
-		.next_code = config->next_code, .nonexist = config->nonexist, .random = random_fill };
 
+	keep->links.options = (struct keeper_options){ .cleans_up = config->cleans_up, .get_opcode = config->get_opcode,
+		.next_code = config->next_code, .nonexist = config->nonexist, .random = random_fill };
+	keep->links.turn = turn;
+	keep->links.context = keep;
 	keep->loop = ev_default_loop(0);
-	keep->keeper = keeper_new(&options);
 	keep->hook = keep_hook_new(on_idle_hook, keep);
-	if (!keep->loop || !keep->keeper || !keep->hook || !watches_start(keep))
+	if (!keep->loop || !keep->hook || !watches_start(keep))
 		return false;
 	keep_hook_set(keep->hook, config->hook, config->hook_timeout_s);
 	table_restore(keep);
-	servers_refresh(keep);
-	return keeper_wish(keep->keeper, config->wishes, config->wish_count, now_ns());
+	return keep_links_configure(&keep->links, config);
 }
 
 static void keep_end(struct keep *keep)
@@ -516,10 +343,8 @@ static void keep_end(struct keep *keep)
 			ev_io_stop(keep->loop, watched[i]);
 			close(watched[i]->fd);
 		}
-	if (keep->loop)
-		disconnect(keep);
+	keep_links_done(&keep->links);
 	keep_hook_free(keep->hook);
-	keeper_free(keep->keeper);
 	keep_config_free(keep->config);
 	if (keep->lock_fd >= 0)
 		close(keep->lock_fd);
@@ -527,7 +352,7 @@ static void keep_end(struct keep *keep)
 
 int pcpc_keep_run(const struct pcpc *pcpc, const char *path)
 {
-	struct keep keep = { .pcpc = pcpc, .path = path, .lock_fd = -1, .fd = -1 };
+	struct keep keep = { .pcpc = pcpc, .path = path, .lock_fd = -1 };
 	char error[1024];
 	int ret = PCPC_NO_ANSWER;
 

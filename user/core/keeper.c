@@ -15,11 +15,6 @@ struct keeper *keeper_new(const struct keeper_options *options)
 	if (!keeper)
 		return NULL;
 	keeper->options = *options;
-	keeper->held = calloc(KEEPER_MAPPINGS_MAX, sizeof(*keeper->held));
-	if (!keeper->held) {
-		free(keeper);
-		return NULL;
-	}
 	keeper->is_table_lost = true;	/* until it is restored */
 	keeper->server_wait_ns = SERVER_WAIT_NS;
 	keeper->server_retry_ns = NEVER;
@@ -97,6 +92,21 @@ bool keeper_next_event(struct keeper *keeper, struct keeper_event *ret_event)
 
 /* ---- wishes ---- */
 
+bool keeper_reserve(struct keeper *keeper, unsigned count)
+{
+	struct held *grown;
+
+	if (count <= keeper->size)
+		return true;
+	grown = realloc(keeper->held, count * sizeof(*grown));
+	if (!grown)
+		return false;
+	memset(grown + keeper->size, 0, (count - keeper->size) * sizeof(*grown));
+	keeper->held = grown;
+	keeper->size = count;
+	return true;
+}
+
 static bool is_same_endpoint(const struct pcp_client_request *one, const struct pcp_client_request *other)
 {
 	return one->peer.map.protocol == other->peer.map.protocol && one->peer.map.internal_port == other->peer.map.internal_port &&
@@ -161,12 +171,14 @@ bool keeper_wish(struct keeper *keeper, const struct pcp_client_request *wishes,
 {
 	unsigned kept = 0, had = keeper->count, i, j;
 
+	if (!keeper_reserve(keeper, count))
+		return false;
 	for (i = 0; i < had; i++) {
 		struct held *held = &keeper->held[i];
 		const struct pcp_client_request *wish = wish_find(wishes, count, &held->wish);
 
 		if (!wish) {
-			if (!sync_remove_held(keeper, held))
+			if (!sync_remove_held(keeper, held, now_ns))
 				return false;
 			continue;
 		}
@@ -177,19 +189,23 @@ bool keeper_wish(struct keeper *keeper, const struct pcp_client_request *wishes,
 	for (i = 0; i < count && keeper->count < KEEPER_MAPPINGS_MAX; i++) {
 		for (j = 0; j < had && !is_same_endpoint(&keeper->held[j].wish, &wishes[i]); j++)
 			;
-		if (j == had)
-			held_init(keeper, &keeper->held[keeper->count++], &wishes[i], now_ns);
+		if (j < had)
+			continue;
+		held_init(&keeper->held[keeper->count], &wishes[i], now_ns);
+		if (!sync_revive(keeper, &keeper->held[keeper->count]))
+			held_select_nonce(keeper, &keeper->held[keeper->count]);
+		keeper->count++;
 	}
+	keeper->is_releasing = false;
 	keeper->is_dirty = true;
 	return true;
 }
 
 void keeper_release(struct keeper *keeper, uint64_t now_ns)
 {
-	(void)now_ns;
 	for (unsigned i = 0; i < keeper->count; i++)
 		if (keeper->held[i].has_external || keeper->held[i].exchange.retransmission.rule)
-			sync_remove_held(keeper, &keeper->held[i]);
+			sync_remove_held(keeper, &keeper->held[i], now_ns);
 	keeper->count = 0;
 	keeper->is_releasing = true;
 	keeper->is_dirty = true;
@@ -202,12 +218,11 @@ bool keeper_is_released(const struct keeper *keeper)
 
 /* ---- servers and paths ---- */
 
-void keeper_servers(struct keeper *keeper, unsigned count, const uint8_t identity6[16], uint64_t now_ns)
+void keeper_servers(struct keeper *keeper, unsigned count, const uint8_t identity6[16], unsigned first)
 {
-	(void)now_ns;
 	sync_stop(keeper);
 	keeper->has_path = keeper->is_up = false;
-	keeper->server = 0;
+	keeper->server = first;
 	keeper->server_count = count;
 	keeper->servers_failed = 0;
 	keeper->server_retry_ns = NEVER;
@@ -225,24 +240,44 @@ bool keeper_wants_path(const struct keeper *keeper, unsigned *ret_server)
 	return keeper->wants_path;
 }
 
-static bool is_same_server(const struct pcp_client_path *one, const struct pcp_client_path *other)
+const struct pcp_client *keeper_known(const struct keeper *keeper)
+{
+	return keeper->has_answered || !keeper->knows_path ? &keeper->client : &keeper->known;
+}
+
+bool keeper_known_path(const struct keeper *keeper, struct pcp_client_path *ret_path)
+{
+	if (keeper->knows_path)
+		*ret_path = keeper_known(keeper)->path;
+	return keeper->knows_path;
+}
+
+bool keeper_is_same_server(const struct pcp_client_path *one, const struct pcp_client_path *other)
 {
 	return one->server_port == other->server_port && !memcmp(one->server6, other->server6, sizeof(one->server6));
 }
 
+static bool is_same_client(const struct pcp_client_path *one, const struct pcp_client_path *other)
+{
+	return !memcmp(one->client6, other->client6, sizeof(one->client6));
+}
+
+/* Addresses that were tried meanwhile in vain change nothing in what is known of the server that answers. */
 void keeper_path(struct keeper *keeper, const struct pcp_client_path *path, uint64_t now_ns)
 {
-	struct pcp_client before = keeper->client;
-	bool same_server = is_same_server(&before.path, path);
-	bool same_client = !memcmp(before.path.client6, path->client6, sizeof(path->client6));
+	struct pcp_client before = *keeper_known(keeper);
+	bool same_server = keeper_is_same_server(&before.path, path), same_client = is_same_client(&before.path, path);
+	bool address_changed = keeper->knows_path && !is_same_client(&keeper->client.path, path);
 	uint64_t seed;
 
 	keeper->wants_path = false;
-	if (keeper->has_path && same_server && same_client) {
+	if (keeper->has_path && keeper_is_same_server(&keeper->client.path, path) && is_same_client(&keeper->client.path, path)) {
 		if (!keeper->is_up)	/* perhaps the network came back */
 			sync_probe_again(keeper, now_ns);
 		return;
 	}
+	keeper->known = before;
+	keeper->has_answered = false;
 	keeper->options.random(&seed, sizeof(seed));
 	pcp_client_init(&keeper->client, path, seed);
 	if (same_server) {
@@ -254,11 +289,8 @@ void keeper_path(struct keeper *keeper, const struct pcp_client_path *path, uint
 	} else {
 		memset(keeper->natpmp_external6, 0, sizeof(keeper->natpmp_external6));
 	}
-	if (keeper->knows_path && !same_server)
-		keeper_tell(keeper, KEEPER_SERVER_CHANGED);
-	if (keeper->knows_path && !same_client)
+	if (address_changed)
 		keeper_tell(keeper, KEEPER_ADDRESS_CHANGED);
-	keeper->is_moved |= keeper->knows_path && (!same_server || !same_client);
 	keeper->has_path = true;
 	keeper->is_up = false;
 	keeper->server_retry_ns = NEVER;
@@ -300,6 +332,7 @@ static void expire_all(struct keeper *keeper, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < keeper->count; i++)
 		held_expire(keeper, &keeper->held[i], now_ns);
+	sync_expire(keeper, now_ns);
 	if (now_ns >= keeper->server_retry_ns) {
 		keeper->server_retry_ns = NEVER;
 		keeper->wants_path = true;
@@ -334,6 +367,9 @@ uint64_t keeper_deadline(const struct keeper *keeper)
 		if (held->is_live && held->expires_ns < deadline_ns)
 			deadline_ns = held->expires_ns;
 	}
+	for (unsigned i = 0; i < keeper->removal_count; i++)
+		if (keeper->removals[i].expires_ns < deadline_ns)
+			deadline_ns = keeper->removals[i].expires_ns;
 	if (keeper->server_retry_ns < deadline_ns)
 		deadline_ns = keeper->server_retry_ns;
 	return deadline_ns < keeper->next_send_ns ? keeper->next_send_ns : deadline_ns;

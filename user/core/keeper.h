@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Keeps the mappings that a host wants, through every failure of client, server and network (RFC 6887 sections 8, 11.2, 11.4, 14;
+/* Keeps the mappings that a host wants with one PCP server, through every failure of client, server and network (RFC 6887 sections 8, 11.2, 11.4, 14;
  * draft-boucadair-pcp-failure sections 2, 3 and appendix A). Pure: the time, datagrams and paths in; datagrams, a deadline, events
  * and the state to store out. No socket, no clock, no file. Nanoseconds of one clock that never goes backwards and counts while the
- * machine sleeps; ports in host order; addresses 16 bytes.
+ * machine sleeps; ports in host order; addresses 16 bytes. With several servers (RFC 7488 section 4) there is a keeper for each, which
+ * knows nothing of the others; keeper_tables.h stores them together.
  *
  * After every call that takes now_ns: store the state if keeper_needs_store(), then take the events, then send. A mapping whose nonce
  * could not be stored is not asked for. */
@@ -29,7 +30,8 @@ enum keeper_event_type {
 	KEEPER_DELETED,
 	KEEPER_STALE,		/* the server has it, nobody wants it, and it was not deleted */
 	KEEPER_EPOCH_RESET,	/* the server lost its state: everything is asked for again */
-	KEEPER_SERVER_CHANGED, KEEPER_SERVER_SILENT,
+	KEEPER_SERVER_CHANGED,	/* it answers at another address than before */
+	KEEPER_SERVER_SILENT,
 	KEEPER_ADDRESS_CHANGED,	/* the host's */
 };
 
@@ -56,14 +58,17 @@ void keeper_free(struct keeper *keeper);	/* NULL is fine */
 bool keeper_restore(struct keeper *keeper, const uint8_t *bytes, size_t len, int64_t shift_s, bool time_is_unknown);
 
 /* The mappings wanted from now on: MAP requests with lifetime, suggestion and options, their nonces unused, at most KEEPER_MAPPINGS_MAX,
- * no two for one internal endpoint. Those no longer wanted are deleted. The requests are copied, descriptions borrowed until the next
- * call, which still needs them. False: out of memory, the table is not to be relied on. */
+ * no two for one internal endpoint. Those no longer wanted are deleted; one wanted again before it was deleted goes on. The requests are
+ * copied, descriptions borrowed until the next call, which still needs them. False: out of memory, the table is not to be relied on. */
 bool keeper_wish(struct keeper *keeper, const struct pcp_client_request *wishes, unsigned count, uint64_t now_ns);
 
-/* The addresses of the server, by number, tried in turn (RFC 7488). identity6 tells servers apart: each gets other nonces. */
-void keeper_servers(struct keeper *keeper, unsigned count, const uint8_t identity6[16], uint64_t now_ns);
+/* The addresses of the server, by number, tried in turn (RFC 7488), `first` at first: the one that answered last, if there is one.
+ * identity6 tells servers apart: each gets other nonces. */
+void keeper_servers(struct keeper *keeper, unsigned count, const uint8_t identity6[16], unsigned first);
 /* Is there to be another socket, and to which of the addresses? Answered by one of the next two. */
 bool keeper_wants_path(const struct keeper *keeper, unsigned *ret_server);
+/* The way on which a server answered last, in this run or the one before. False: none ever did. */
+bool keeper_known_path(const struct keeper *keeper, struct pcp_client_path *ret_path);
 /* The way to that address; or, unasked, the way there is now that the host's address or routes changed. */
 void keeper_path(struct keeper *keeper, const struct pcp_client_path *path, uint64_t now_ns);
 /* There is none, or (hard ICMP errors) nobody is there. */
@@ -88,7 +93,7 @@ bool keeper_encode(const struct keeper *keeper, uint8_t **ret_bytes, size_t *ret
 /* What keeper_encode() wrote last is on disk. */
 void keeper_stored(struct keeper *keeper);
 
-/* Deletes all mappings; when keeper_is_released(), the server has answered for each. */
+/* Deletes all mappings; when keeper_is_released(), the server has answered for each, or its lifetime has ended. */
 void keeper_release(struct keeper *keeper, uint64_t now_ns);
 bool keeper_is_released(const struct keeper *keeper);
 

@@ -40,18 +40,21 @@ struct removal {		/* of what nobody wants any more */
 	uint16_t external_port;
 	uint32_t lifetime_s;
 	bool is_stale;		/* found at the server: not of the table */
+	uint64_t expires_ns;	/* then it is gone without being asked for; NEVER: not known */
 };
 
 struct keeper {
 	struct keeper_options options;
 	struct held *held;
-	unsigned count;
+	unsigned count, size;
 	struct removal *removals;	/* the first one is being asked for */
 	unsigned removal_count, removal_size;
 	bool refuses_redacted;		/* the server checks nonces, and does not show them */
 
-	struct pcp_client client;
-	bool knows_path;	/* client.path was in use, now or in the run before */
+	struct pcp_client client;	/* of the address that is asked */
+	struct pcp_client known;	/* of the one that answered last before it, in this run or the one before */
+	bool knows_path;		/* one did */
+	bool has_answered;		/* client is that one now */
 	bool has_path, is_up, is_moved;
 	bool wants_path, is_table_lost, is_restored, time_is_unknown, is_releasing;
 	unsigned server, server_count, servers_failed;
@@ -69,6 +72,11 @@ struct keeper {
 	bool is_dirty;
 };
 
+/* The address that answered last. */
+const struct pcp_client *keeper_known(const struct keeper *keeper);
+bool keeper_is_same_server(const struct pcp_client_path *one, const struct pcp_client_path *other);
+/* Room for so many mappings. False: out of memory. */
+bool keeper_reserve(struct keeper *keeper, unsigned count);
 /* RFC 7488 section 3: with several addresses, four transmissions to each. */
 const struct retransmission_rule *keeper_rule(const struct keeper *keeper);
 /* uniform in 0 .. span_ns */
@@ -79,7 +87,8 @@ void keeper_tell(struct keeper *keeper, enum keeper_event_type type);
 
 /* keeper_mapping.c */
 const uint8_t *held_internal6(const struct keeper *keeper, const struct held *held);
-void held_init(struct keeper *keeper, struct held *held, const struct pcp_client_request *wish, uint64_t now_ns);
+/* Without a nonce yet. */
+void held_init(struct held *held, const struct pcp_client_request *wish, uint64_t now_ns);
 /* The nonce for this server comes first. */
 void held_select_nonce(struct keeper *keeper, struct held *held);
 void held_add_nonce(struct keeper *keeper, struct held *held, const uint8_t nonce[PCP_NONCE_LEN]);
@@ -105,7 +114,11 @@ bool sync_receive(struct keeper *keeper, const struct pcp_client_datagram *datag
 uint64_t sync_deadline(const struct keeper *keeper);
 /* False: out of memory. */
 bool sync_remove(struct keeper *keeper, const struct removal *removal);
-bool sync_remove_held(struct keeper *keeper, const struct held *held);
+bool sync_remove_held(struct keeper *keeper, const struct held *held, uint64_t now_ns);
+/* It is wanted again, with the nonce and endpoint that it has: true if it was about to be deleted. */
+bool sync_revive(struct keeper *keeper, struct held *held);
+/* What would be deleted has ended by itself. */
+void sync_expire(struct keeper *keeper, uint64_t now_ns);
 /* This address of the server does not answer: on to the next one. */
 void sync_server_failed(struct keeper *keeper, uint64_t now_ns);
 void sync_stop(struct keeper *keeper);

@@ -15,11 +15,10 @@ const uint8_t *held_internal6(const struct keeper *keeper, const struct held *he
 	return held->wish.is_third_party ? held->wish.third_party6 : keeper->client.path.client6;
 }
 
-void held_init(struct keeper *keeper, struct held *held, const struct pcp_client_request *wish, uint64_t now_ns)
+void held_init(struct held *held, const struct pcp_client_request *wish, uint64_t now_ns)
 {
 	*held = (struct held){ .wish = *wish, .due_ns = now_ns };
 	retransmission_stop(&held->exchange.retransmission);
-	held_select_nonce(keeper, held);
 }
 
 /* ---- nonces ---- */

@@ -27,7 +27,7 @@ static uint64_t get_u64(struct reader *r)
 
 static void put_head(struct writer *w, const struct keeper *keeper, unsigned count)
 {
-	const struct pcp_client *client = &keeper->client;
+	const struct pcp_client *client = keeper_known(keeper);
 
 	writer_u8(w, STATE_VERSION);
 	writer_u8(w, keeper->knows_path);
@@ -66,7 +66,7 @@ static void put_held(struct writer *w, const struct held *held)
 static void put_removal(struct writer *w, const struct keeper *keeper, const struct removal *removal)
 {
 	struct held held = { .wish = removal->request, .has_external = true, .external_port = removal->external_port,
-			     .ports = removal->request.has_port_set ? removal->request.port_set.size : 1, .nonce_count = 1 };
+			     .expires_ns = removal->expires_ns == NEVER ? 0 : removal->expires_ns, .ports = removal->request.has_port_set ? removal->request.port_set.size : 1, .nonce_count = 1 };
 
 	memcpy(held.external6, removal->external6, sizeof(held.external6));
 	memcpy(held.nonces[0].identity6, keeper->identity6, sizeof(keeper->identity6));
@@ -168,7 +168,9 @@ static void get_held(struct reader *r, struct held *held, int64_t shift_s)
 /* Of a clock that cannot be trusted nothing is believed but that it was promised once. */
 static void believe(struct keeper *keeper, struct held *held)
 {
-	if (held->expires_ns <= held->granted_ns || keeper->time_is_unknown)
+	if (keeper->time_is_unknown)
+		held->expires_ns = 0;
+	if (held->expires_ns <= held->granted_ns)
 		held->is_live = false;
 	held->is_doubtful = !held->is_live;
 	if (held->is_live)
@@ -182,7 +184,7 @@ static bool get_all(struct reader *r, struct keeper *keeper, int64_t shift_s)
 	if (reader_u8(r) != STATE_VERSION)
 		return false;
 	count = get_head(r, keeper, shift_s);
-	if (count > KEEPER_MAPPINGS_MAX)
+	if (count > KEEPER_MAPPINGS_MAX || !keeper_reserve(keeper, count))
 		return false;
 	for (i = 0; i < count; i++) {
 		get_held(r, &keeper->held[i], shift_s);
@@ -206,6 +208,7 @@ bool keeper_restore(struct keeper *keeper, const uint8_t *bytes, size_t len, int
 		keeper->count = 0;
 		return false;
 	}
+	keeper->known = keeper->client;
 	keeper->is_table_lost = false;
 	keeper->is_restored = true;
 	return true;

@@ -138,7 +138,7 @@ static void stale_note(struct keeper *keeper, const struct pcp_next *next)
 {
 	struct removal removal = { .request = { .opcode = PCP_MAP, .peer.map = { .protocol = next->protocol,
 				   .internal_port = next->internal_port } }, .external_port = next->external_port,
-				   .lifetime_s = next->lifetime_s, .is_stale = true };
+				   .lifetime_s = next->lifetime_s, .is_stale = true, .expires_ns = NEVER };
 
 	memcpy(removal.request.peer.map.nonce, next->nonce, sizeof(next->nonce));
 	memcpy(removal.external6, next->external6, sizeof(removal.external6));
@@ -173,6 +173,17 @@ static void walk_answer(struct keeper *keeper, const struct pcp_client_reply *re
 
 /* ---- removals ---- */
 
+static void removal_drop(struct keeper *keeper, unsigned index)
+{
+	if (!index) {		/* it was being asked for */
+		retransmission_stop(&keeper->removal_exchange.retransmission);
+		keeper->removal_exchange.hold_until_ns = 0;
+	}
+	keeper->removal_count--;
+	memmove(&keeper->removals[index], &keeper->removals[index + 1], (keeper->removal_count - index) * sizeof(*keeper->removals));
+	keeper->is_dirty = true;
+}
+
 bool sync_remove(struct keeper *keeper, const struct removal *removal)
 {
 	unsigned size = keeper->removal_size ? 2 * keeper->removal_size : 16;
@@ -189,11 +200,20 @@ bool sync_remove(struct keeper *keeper, const struct removal *removal)
 	return true;
 }
 
+/* When the last request for it may have been granted, though nobody heard the answer. */
+static uint64_t held_end_ns(const struct held *held, uint64_t now_ns)
+{
+	uint64_t end_ns = held->exchange.retransmission.rule ? now_ns + held->wish.lifetime_s * NS_PER_S : 0;
+
+	return held->expires_ns > end_ns ? held->expires_ns : end_ns ? end_ns : NEVER;
+}
+
 /* Section 15.1: a deletion suggests nothing. */
-bool sync_remove_held(struct keeper *keeper, const struct held *held)
+bool sync_remove_held(struct keeper *keeper, const struct held *held, uint64_t now_ns)
 {
 	struct removal removal = { .request = { .opcode = PCP_MAP, .is_third_party = held->wish.is_third_party,
-				   .has_port_set = held->ports > 1 }, .external_port = held->external_port };
+				   .has_port_set = held->ports > 1 }, .external_port = held->external_port,
+				   .expires_ns = held_end_ns(held, now_ns) };
 	struct pcp_map *map = &removal.request.peer.map;
 
 	map->protocol = held->wish.peer.map.protocol;
@@ -205,9 +225,30 @@ bool sync_remove_held(struct keeper *keeper, const struct held *held)
 	return sync_remove(keeper, &removal);
 }
 
-static void removal_done(struct keeper *keeper, enum keeper_event_type type, uint8_t result)
+bool sync_revive(struct keeper *keeper, struct held *held)
 {
-	const struct removal *removal = &keeper->removals[0];
+	for (unsigned i = 0; i < keeper->removal_count; i++) {
+		const struct removal *removal = &keeper->removals[i];
+		const struct pcp_client_request *request = &removal->request;
+
+		if (removal->is_stale || request->peer.map.protocol != held->wish.peer.map.protocol ||
+		    request->peer.map.internal_port != held->wish.peer.map.internal_port ||
+		    request->is_third_party != held->wish.is_third_party ||
+		    (request->is_third_party && memcmp(request->third_party6, held->wish.third_party6, sizeof(request->third_party6))))
+			continue;
+		held_add_nonce(keeper, held, request->peer.map.nonce);
+		memcpy(held->external6, removal->external6, sizeof(held->external6));
+		held->external_port = removal->external_port;
+		held->has_external = !pcp_address_is_any(removal->external6);
+		removal_drop(keeper, i);
+		return true;
+	}
+	return false;
+}
+
+static void removal_done(struct keeper *keeper, unsigned index, enum keeper_event_type type, uint8_t result)
+{
+	const struct removal *removal = &keeper->removals[index];
 	const struct pcp_map *map = &removal->request.peer.map;
 	struct keeper_event event = { .type = type, .protocol = map->protocol, .internal_port = map->internal_port, .result = result,
 				      .external_port = removal->external_port, .lifetime_s = removal->lifetime_s, .ports = 1 };
@@ -215,11 +256,14 @@ static void removal_done(struct keeper *keeper, enum keeper_event_type type, uin
 	memcpy(event.internal6, removal->request.is_third_party ? removal->request.third_party6 : keeper->client.path.client6, 16);
 	memcpy(event.external6, removal->external6, sizeof(event.external6));
 	keeper_event(keeper, &event);
-	retransmission_stop(&keeper->removal_exchange.retransmission);
-	keeper->removal_exchange.hold_until_ns = 0;
-	keeper->removal_count--;
-	memmove(keeper->removals, keeper->removals + 1, keeper->removal_count * sizeof(*keeper->removals));
-	keeper->is_dirty = true;
+	removal_drop(keeper, index);
+}
+
+void sync_expire(struct keeper *keeper, uint64_t now_ns)
+{
+	for (unsigned i = keeper->removal_count; i-- > 0;)
+		if (now_ns >= keeper->removals[i].expires_ns)
+			removal_done(keeper, i, KEEPER_DELETED, PCP_SUCCESS);
 }
 
 static void removal_answer(struct keeper *keeper, const struct pcp_client_reply *reply)
@@ -227,11 +271,11 @@ static void removal_answer(struct keeper *keeper, const struct pcp_client_reply 
 	bool is_stale = keeper->removals[0].is_stale;
 
 	if (reply->result == PCP_SUCCESS) {
-		removal_done(keeper, KEEPER_DELETED, PCP_SUCCESS);
+		removal_done(keeper, 0, KEEPER_DELETED, PCP_SUCCESS);
 		return;
 	}
 	keeper->refuses_redacted |= is_stale && reply->result == PCP_NOT_AUTHORIZED;
-	removal_done(keeper, is_stale ? KEEPER_STALE : KEEPER_DELETED, reply->result);
+	removal_done(keeper, 0, is_stale ? KEEPER_STALE : KEEPER_DELETED, reply->result);
 }
 
 /* Only said to be stale: unless they are to be cleaned up, or where it is known that the server would refuse. */
@@ -248,11 +292,11 @@ static bool is_only_told(const struct keeper *keeper, const struct removal *remo
 static void removals_begin(struct keeper *keeper, uint64_t now_ns)
 {
 	while (keeper->removal_count && is_only_told(keeper, &keeper->removals[0]))
-		removal_done(keeper, KEEPER_STALE, PCP_SUCCESS);
+		removal_done(keeper, 0, KEEPER_STALE, PCP_SUCCESS);
 	if (!keeper->removal_count || keeper->removal_exchange.retransmission.next_ns != NEVER)
 		return;
 	if (pcp_exchange_start(&keeper->removal_exchange, &keeper->client, &keeper->removals[0].request, keeper_rule(keeper), now_ns, 0))
-		removal_done(keeper, KEEPER_STALE, PCP_MALFORMED_REQUEST);
+		removal_done(keeper, 0, KEEPER_STALE, PCP_MALFORMED_REQUEST);
 }
 
 /* ---- out ---- */
@@ -327,8 +371,12 @@ uint64_t sync_deadline(const struct keeper *keeper)
 static void server_up(struct keeper *keeper, const struct pcp_client_reply *reply, uint64_t now_ns)
 {
 	bool forgot = !reply->epoch_is_valid || (keeper->is_restored && keeper->time_is_unknown);
+	const struct pcp_client_path *before = &keeper_known(keeper)->path, *now = &keeper->client.path;
 
-	keeper->is_up = keeper->knows_path = true;
+	if (keeper->knows_path && !keeper_is_same_server(before, now))
+		keeper_tell(keeper, KEEPER_SERVER_CHANGED);
+	keeper->is_moved |= keeper->knows_path && (!keeper_is_same_server(before, now) || memcmp(before->client6, now->client6, 16));
+	keeper->is_up = keeper->knows_path = keeper->has_answered = true;
 	keeper->servers_failed = 0;
 	keeper->server_wait_ns = SERVER_WAIT_MIN_NS;
 	if (forgot)

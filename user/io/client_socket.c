@@ -36,6 +36,11 @@ bool client_address_parse(const char *text, uint16_t default_port, struct client
 	return true;
 }
 
+bool client_address_is_same(const struct client_address *one, const struct client_address *other)
+{
+	return one->port == other->port && one->ifindex == other->ifindex && !memcmp(one->address6, other->address6, sizeof(one->address6));
+}
+
 static socklen_t sockaddr_fill(const struct client_address *address, struct sockaddr_storage *ret_sockaddr)
 {
 	struct sockaddr_in *in4 = (struct sockaddr_in *)ret_sockaddr;

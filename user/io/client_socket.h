@@ -17,6 +17,8 @@ struct client_address {
 /* "198.51.100.1", "198.51.100.1:5351", "2001:db8::1", "[2001:db8::1]:5351", "fe80::1%eth0", "[fe80::1%eth0]:5351". */
 bool client_address_parse(const char *text, uint16_t default_port, struct client_address *ret_address);
 
+bool client_address_is_same(const struct client_address *one, const struct client_address *other);
+
 /* A non-blocking connected socket, or -errno. source6: bind to this address; NULL: what the kernel would use for the way to the server.
  * Fills ret_path with both ends: the packets' source is what a request has to name (section 8.1). */
 int client_socket_open(const struct client_address *server, const uint8_t source6[16], struct pcp_client_path *ret_path);

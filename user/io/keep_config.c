@@ -18,11 +18,21 @@ struct keep_file_mapping {
 	char **filters;
 	unsigned filters_count;
 	bool prefer_failure, parity, checkpoint;
+	char **servers;
+	unsigned servers_count;
+};
+
+struct keep_file_server {
+	char *name, *source, *interface;
+	char **addresses;
+	unsigned addresses_count;
 };
 
 struct keep_file {
 	char **servers, **hook;
 	unsigned servers_count, hook_count;
+	struct keep_file_server *named;
+	unsigned named_count;
 	char *source, *interface, *state;
 	uint32_t hook_timeout, get_opcode, get_next, get_not_found;
 	bool release, clean_up;
@@ -53,10 +63,21 @@ static const cyaml_schema_field_t mapping_fields[] = {
 	CYAML_FIELD_BOOL("parity", OPTIONAL, struct keep_file_mapping, parity),
 	TEXT("third-party", OPTIONAL, keep_file_mapping, third_party),
 	CYAML_FIELD_BOOL("checkpoint", OPTIONAL, struct keep_file_mapping, checkpoint),
+	CYAML_FIELD_SEQUENCE("servers", CYAML_FLAG_POINTER | OPTIONAL, struct keep_file_mapping, servers, &text_entry, 1, KEEP_SERVERS_MAX),
 	CYAML_FIELD_END
 };
 
 static const cyaml_schema_value_t mapping_entry = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct keep_file_mapping, mapping_fields) };
+
+static const cyaml_schema_field_t server_fields[] = {
+	TEXT("name", CYAML_FLAG_DEFAULT, keep_file_server, name),
+	CYAML_FIELD_SEQUENCE("addresses", CYAML_FLAG_POINTER, struct keep_file_server, addresses, &text_entry, 1, KEEP_ADDRESSES_MAX),
+	TEXT("source", OPTIONAL, keep_file_server, source),
+	TEXT("interface", OPTIONAL, keep_file_server, interface),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t server_entry = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct keep_file_server, server_fields) };
 
 /* Keys below a key whose values are members of struct keep_file all the same. */
 static const cyaml_schema_field_t get_fields[] = {
@@ -67,7 +88,8 @@ static const cyaml_schema_field_t get_fields[] = {
 };
 
 static const cyaml_schema_field_t top_fields[] = {
-	CYAML_FIELD_SEQUENCE("servers", CYAML_FLAG_POINTER | OPTIONAL, struct keep_file, servers, &text_entry, 1, KEEP_SERVERS_MAX),
+	CYAML_FIELD_SEQUENCE("servers", CYAML_FLAG_POINTER | OPTIONAL, struct keep_file, servers, &text_entry, 1, KEEP_ADDRESSES_MAX),
+	CYAML_FIELD_SEQUENCE("named-servers", CYAML_FLAG_POINTER | OPTIONAL, struct keep_file, named, &server_entry, 1, KEEP_SERVERS_MAX),
 	TEXT("source", OPTIONAL, keep_file, source),
 	TEXT("interface", OPTIONAL, keep_file, interface),
 	TEXT("state", CYAML_FLAG_DEFAULT, keep_file, state),
@@ -171,51 +193,163 @@ static bool build_texts(const struct mapping_place *place, const struct keep_fil
 	return true;
 }
 
-static bool is_twice(const struct pcp_client_request *one, const struct pcp_client_request *other)
+static bool is_same_endpoint(const struct pcp_client_request *one, const struct pcp_client_request *other)
 {
 	return one->peer.map.protocol == other->peer.map.protocol && one->peer.map.internal_port == other->peer.map.internal_port &&
 	       one->is_third_party == other->is_third_party && !memcmp(one->third_party6, other->third_party6, sizeof(one->third_party6));
 }
 
-static bool build_mapping(struct config_source *source, const struct keep_file *file, unsigned index, struct keep_config *config)
+/* Of which servers: a bit each, all of them unless the mapping names some. */
+static bool build_whom(const struct mapping_place *place, const struct keep_file_mapping *mapping, const struct keep_config *config,
+		       uint32_t *ret_whom)
 {
-	const struct keep_file_mapping *mapping = &file->mappings[index];
-	struct pcp_client_request *request = &config->wishes[index];
-	const struct mapping_place place = { source, index };
+	uint32_t whom = 0;
+	unsigned j;
 
+	for (unsigned i = 0; i < mapping->servers_count; i++) {
+		for (j = 0; j < config->server_count && (!*config->servers[j].name || strcmp(config->servers[j].name, mapping->servers[i])); j++)
+			;
+		if (j == config->server_count)
+			return config_fail(place->source, config_at("mappings[%u].servers[%u]", place->index, i),
+					   CONFIG_SHOWN "; right is a name of named-servers", mapping->servers[i]);
+		whom |= 1u << j;
+	}
+	*ret_whom = whom ? whom : (1u << config->server_count) - 1;
+	return true;
+}
+
+static bool build_mapping(const struct mapping_place *place, const struct keep_file_mapping *mapping, struct pcp_client_request *request)
+{
 	request->opcode = PCP_MAP;
 	request->lifetime_s = mapping->lifetime ? mapping->lifetime : LIFETIME_S;
 	request->requires_checkpoint = mapping->checkpoint;
-	if (!mapping->lifetime && config_node(source, below(&place, "lifetime")))
-		return config_fail(source, below(&place, "lifetime"), "0 would delete it; right is 1 or more seconds");
-	if (!build_port(&place, mapping, &request->peer.map) || !build_external(&place, mapping, request) ||
-	    !build_port_set(&place, mapping, request) || !build_filters(&place, mapping, request) || !build_texts(&place, mapping, request))
-		return false;
-	for (unsigned i = 0; i < index; i++)
-		if (is_twice(&config->wishes[i], request))
-			return config_fail(source, config_at("mappings[%u]", index), "the same protocol and port as mappings[%u]; once is right", i);
+	if (!mapping->lifetime && config_node(place->source, below(place, "lifetime")))
+		return config_fail(place->source, below(place, "lifetime"), "0 would delete it; right is 1 or more seconds");
+	return build_port(place, mapping, &request->peer.map) && build_external(place, mapping, request) &&
+	       build_port_set(place, mapping, request) && build_filters(place, mapping, request) && build_texts(place, mapping, request);
+}
+
+static bool wish_add(struct keep_wishes *wishes, const struct pcp_client_request *request, const struct mapping_place *place)
+{
+	for (unsigned i = 0; i < wishes->count; i++)
+		if (is_same_endpoint(&wishes->requests[i], request))
+			return config_fail(place->source, config_at("mappings[%u]", place->index),
+					   "the same protocol and port as a mapping before it; once at each server is right");
+	wishes->requests[wishes->count++] = *request;
 	return true;
 }
 
-/* ---- the rest ---- */
+static bool build_wishes(struct config_source *source, const struct keep_file *file, struct keep_config *config)
+{
+	struct pcp_client_request request;
+	uint32_t whom = 0;
+
+	for (unsigned i = 0; i < config->server_count; i++) {
+		config->wishes[i].requests = calloc(file->mappings_count + 1, sizeof(*config->wishes[i].requests));
+		if (!config->wishes[i].requests)
+			return config_fail_line(source, 0, "out of memory");
+	}
+	for (unsigned i = 0; i < file->mappings_count; i++) {
+		const struct mapping_place place = { source, i };
+
+		request = (struct pcp_client_request){ 0 };
+		if (!build_mapping(&place, &file->mappings[i], &request) || !build_whom(&place, &file->mappings[i], config, &whom))
+			return false;
+		for (unsigned j = 0; j < config->server_count; j++)
+			if (whom & 1u << j && !wish_add(&config->wishes[j], &request, &place))
+				return false;
+	}
+	config->mapping_count = file->mappings_count;
+	return true;
+}
+
+/* ---- the servers ---- */
+
+static bool build_source(struct config_source *source, const char *around, const char *address, const char *interface,
+			 struct keep_server *server)
+{
+	if (address && interface)
+		return config_fail(source, config_at("%sinterface", around), "and source exclude each other");
+	server->has_source = address;
+	if (address && !inet_address_parse(address, server->source6))
+		return config_fail(source, config_at("%ssource", around), CONFIG_SHOWN "; right is an address", address);
+	if (interface && strlen(interface) >= IF_NAMESIZE)
+		return config_fail(source, config_at("%sinterface", around), CONFIG_SHOWN "; no interface has so long a name", interface);
+	strcpy(server->interface, interface ? interface : "");
+	return true;
+}
+
+static bool build_addresses(struct config_source *source, const char *where, char *const *texts, unsigned count, struct keep_server *server)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!client_address_parse(texts[i], PCP_SERVER_PORT, &server->addresses[i]))
+			return config_fail(source, config_at("%s[%u]", where, i), CONFIG_SHOWN "; right is an address, or address and port",
+					   texts[i]);
+	server->address_count = count;
+	return true;
+}
+
+static bool is_name(const char *text)
+{
+	return *text && strlen(text) <= KEEPER_NAME_MAX &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(text);
+}
+
+/* Two servers at one address can be told apart only by where they are asked from. */
+static bool is_same_way(const struct keep_server *one, const struct keep_server *other, unsigned *ret_index)
+{
+	if (one->has_source != other->has_source || strcmp(one->interface, other->interface) ||
+	    memcmp(one->source6, other->source6, sizeof(one->source6)))
+		return false;
+	for (*ret_index = 0; *ret_index < one->address_count; ++*ret_index)
+		for (unsigned i = 0; i < other->address_count; i++)
+			if (client_address_is_same(&one->addresses[*ret_index], &other->addresses[i]))
+				return true;
+	return false;
+}
+
+static bool build_named(struct config_source *source, const struct keep_file *file, unsigned index, struct keep_config *config)
+{
+	const struct keep_file_server *named = &file->named[index];
+	bool has_own = named->source || named->interface;
+	struct keep_server *server = &config->servers[index];
+	struct config_place here = config_at("named-servers[%u].", index), addresses = config_at("named-servers[%u].addresses", index);
+	unsigned at;
+
+	if (!is_name(named->name))
+		return config_fail(source, config_at("named-servers[%u].name", index),
+				   CONFIG_SHOWN "; right are 1 to %d letters, digits, '.', '_' and '-'", named->name, KEEPER_NAME_MAX);
+	strcpy(server->name, named->name);
+	if (!build_source(source, has_own ? here.path : "", has_own ? named->source : file->source,
+			  has_own ? named->interface : file->interface, server) ||
+	    !build_addresses(source, addresses.path, named->addresses, named->addresses_count, server))
+		return false;
+	for (unsigned i = 0; i < index; i++) {
+		if (!strcmp(config->servers[i].name, server->name))
+			return config_fail(source, config_at("named-servers[%u].name", index), "%s is a name given before", server->name);
+		if (is_same_way(server, &config->servers[i], &at))
+			return config_fail(source, config_at("named-servers[%u].addresses[%u]", index, at),
+					   "is an address of %s, too; right is one server for an address, or another source", config->servers[i].name);
+	}
+	config->server_count = index + 1;
+	return true;
+}
 
 static bool build_servers(struct config_source *source, const struct keep_file *file, struct keep_config *config)
 {
-	for (unsigned i = 0; i < file->servers_count; i++)
-		if (!client_address_parse(file->servers[i], PCP_SERVER_PORT, &config->servers[i]))
-			return config_fail(source, config_at("servers[%u]", i), CONFIG_SHOWN "; right is an address, or address and port",
-					   file->servers[i]);
-	config->server_count = file->servers_count;
-	if (file->source && file->interface)
-		return config_fail(source, config_at("interface"), "and source exclude each other");
-	config->has_source = file->source;
-	if (file->source && !inet_address_parse(file->source, config->source6))
-		return config_fail(source, config_at("source"), CONFIG_SHOWN "; right is an address", file->source);
-	if (file->interface && strlen(file->interface) >= IF_NAMESIZE)
-		return config_fail(source, config_at("interface"), CONFIG_SHOWN "; no interface has so long a name", file->interface);
-	config->interface = file->interface;
-	return true;
+	if (file->named_count && file->servers_count)
+		return config_fail(source, config_at("named-servers"), "and servers exclude each other");
+	for (unsigned i = 0; i < file->named_count; i++)
+		if (!build_named(source, file, i, config))
+			return false;
+	if (file->named_count)
+		return true;
+	config->server_count = 1;
+	return build_addresses(source, "servers", file->servers, file->servers_count, &config->servers[0]) &&
+	       build_source(source, "", file->source, file->interface, &config->servers[0]);
 }
+
+/* ---- the rest ---- */
 
 static bool build_number(struct config_source *source, const char *key, uint32_t value, uint32_t usual, uint8_t *ret_value)
 {
@@ -255,14 +389,7 @@ static bool build(struct config_source *source, const struct keep_file *file, st
 	    !build_number(source, "next", file->get_next, PCP_OPTION_NEXT, &config->next_code) ||
 	    !build_number(source, "not-found", file->get_not_found, PCP_NONEXIST_MAP, &config->nonexist))
 		return false;
-	config->wishes = calloc(file->mappings_count + 1, sizeof(*config->wishes));
-	if (!config->wishes)
-		return config_fail_line(source, 0, "out of memory");
-	for (unsigned i = 0; i < file->mappings_count; i++)
-		if (!build_mapping(source, file, i, config))
-			return false;
-	config->wish_count = file->mappings_count;
-	return true;
+	return build_wishes(source, file, config);
 }
 
 static struct keep_config *understand(struct config_source *source)
@@ -297,7 +424,8 @@ void keep_config_free(struct keep_config *config)
 	if (!config)
 		return;
 	free(config->hook);
-	free(config->wishes);
+	for (unsigned i = 0; i < config->server_count; i++)
+		free(config->wishes[i].requests);
 	if (config->file)
 		config_tree_free(&schema, config->file);
 	free(config);

@@ -19,7 +19,7 @@
 #define BOOT_ID_LEN	36
 #define HEAD_LEN	(8 + 4 + BOOT_ID_LEN + 8 + 8 + 4)	/* magic, version, boot, its clock, the wall clock, length */
 #define SUM_LEN		4
-#define BYTES_MAX	(4u << 20)
+#define BYTES_MAX	(8u << 20)
 
 struct head {
 	char boot_id[BOOT_ID_LEN];
