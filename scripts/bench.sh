@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # make bench: what xcgn costs and carries, beside the rig's limit and nftables. See tests/bench/rig.h for the topology.
-#   BENCH_ONLY="forward newflows scale tcp map explicit get"   these parts only
+#   BENCH_ONLY="forward newflows cores scale tcp map explicit get"   these parts only
 #   BENCH_SECONDS=4                   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
 #   BENCH_PRESENT="1000 100000 1000000"   explicit mappings that are there before, one run for each number
@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 B=${B:-build}
-parts=(forward newflows scale tcp map explicit get)
+parts=(forward newflows cores scale tcp map explicit get)
 read -ra only <<<"${BENCH_ONLY:-${parts[*]}}"
 seconds=${BENCH_SECONDS:-4}
 remotes=${BENCH_REMOTES:-256}
@@ -248,6 +248,14 @@ bench_newflows() {
 	nft_up
 	daemon_start xcgn $((new_flows + new_flows / 16)) 256
 	measure newflow_bench -f "$new_flows" -r "$remotes" "$rig" "$work/windows"
+	rig_down
+}
+
+bench_cores() {
+	say "frames translated per second of CPU time, by two cores and by one"
+	rig_up
+	daemon_start xcgn 1100000 256
+	measure cores_bench -n "$rounds" -r "$remotes" "$rig" "$work/windows" "$pins/xcgn"
 	rig_down
 }
 

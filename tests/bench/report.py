@@ -20,6 +20,7 @@ EXPECTED = [
     ("zipf", None, None, "xcgn", "limit", 0.75),
     ("new-flows", None, None, "xcgn", "nft", 3.0),
     ("tcp", None, None, "xcgn", "nft", 1.0),
+    ("two-cores", None, None, "both cores", "one core", 1.7),
     ("reaper", None, None, "of all", None, 1000),
     ("map-create", None, None, "empty", None, 100000),
     ("map-create", None, None, "filled", "empty", 0.8),
@@ -35,7 +36,7 @@ EXPECTED = [
 ]
 AT_MOST = {"restart", "reboot", "memory", "reaper", "get-cpu"}
 # Ratios worth printing, expected or not: path over base
-RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("filled", "empty"), ("among 1000000", "among 1000"), ("of all", "of 1000000")]
+RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("both cores", "one core"), ("filled", "empty"), ("among 1000000", "among 1000"), ("of all", "of 1000000")]
 NAMES = {"limit": "XDP redirect", "xcgn": "xcgn", "nft": "nftables", "empty": "empty table"}
 
 
@@ -46,7 +47,7 @@ def name(path, flows):
         return f"any of {flows if path == 'of all' else int(path.split()[1]):,}"
     if path == "explicit":
         return f"{flows:,} explicit"
-    return f"{flows:,} present" if path == "filled" else NAMES[path]
+    return f"{flows:,} present" if path == "filled" else NAMES.get(path, path)
 
 
 def expectation(row, path, base):
@@ -118,7 +119,7 @@ def verdict(entry):
 
 
 def what(entry):
-    flows = f" {entry['flows']:,} flows" if entry["flows"] and entry["measure"] in ("forward", "zipf") else ""
+    flows = f" {entry['flows']:,} flows" if entry["flows"] and entry["measure"] in ("forward", "zipf", "two-cores") else ""
     return f"{entry['measure']} {entry['direction']}{flows}".rstrip()
 
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <net/if.h>
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -24,6 +26,8 @@
 #define FRAMES_AT_ONCE 64	/* frames that the kernel makes and sends in one go */
 #define ESTABLISH_PASSES 4	/* a flow may be lost to a queue that overflowed */
 #define MAC_LEN 6
+#define IP_SOURCE_AT 26		/* in a frame */
+#define IP_DESTINATION_AT 30
 
 enum rig_side { CLIENT, SERVER, SIDES };
 
@@ -43,6 +47,7 @@ struct rig {
 	struct traffic_bpf *programs;
 	struct traffic_endpoint *learned, *targets;	/* shared with the programs, a part for each path */
 	int namespace[SIDES];
+	int translators;				/* the namespace of xcgn's programs */
 	struct interface end[RIG_PATHS][SIDES];		/* in the client's and the server's namespace */
 	struct interface nat[RIG_PATHS][SIDES];		/* the other ends, in each NAT's namespace */
 	uint32_t remotes;				/* mask */
@@ -144,6 +149,10 @@ static bool prepare_nat(struct rig *rig, const char *prefix, enum rig_path path)
 	if (fd < 0)
 		return false;
 	done = namespace_enter(fd) && read_nat(rig, path);
+	if (done && path == RIG_XCGN) {
+		rig->translators = fd;
+		return true;
+	}
 	close(fd);
 	if (done && path == RIG_LIMIT)
 		done = limit_aim(rig, SERVER) && limit_aim(rig, CLIENT) &&
@@ -187,6 +196,7 @@ struct rig *rig_open(const char *prefix, int cpu, uint32_t remotes)
 		return NULL;
 	rig->remotes = remotes - 1;
 	rig->random = 0x9e3779b97f4a7c15ull;
+	rig->translators = -1;
 	for (i = 0; i < SIDES; i++)
 		rig->namespace[i] = namespace_open(prefix, side_names[i]);
 	done = programs_open(rig) && attach_sinks(rig, CLIENT) && attach_sinks(rig, SERVER);
@@ -212,6 +222,8 @@ void rig_close(struct rig *rig)
 	for (i = 0; i < SIDES; i++)
 		if (rig->namespace[i] >= 0)
 			close(rig->namespace[i]);
+	if (rig->translators >= 0)
+		close(rig->translators);
 	free(rig);
 }
 
@@ -255,11 +267,9 @@ static uint32_t zipf_span(uint32_t flows)
 	return flows > 1 ? (uint32_t)(log2(flows) * (1u << TRAFFIC_ZIPF_BITS)) : 0;
 }
 
-static void set_plan(struct rig *rig, const struct rig_burst *burst)
+static void plan_make(struct rig *rig, const struct rig_burst *burst, struct traffic_plan *plan)
 {
 	enum rig_side from = burst->direction == TRAFFIC_OUTBOUND ? CLIENT : SERVER;
-	struct traffic_plan *plan = &rig->programs->bss->plan;
-	struct traffic_watch *watch = &rig->programs->bss->watch;
 
 	plan->egress = rig->end[burst->path][from].index;
 	plan->direction = burst->direction;
@@ -273,6 +283,13 @@ static void set_plan(struct rig *rig, const struct rig_burst *burst)
 	plan->random = random_next(rig);
 	memcpy(plan->mac, rig->nat[burst->path][from].mac, MAC_LEN);
 	memcpy(plan->mac + MAC_LEN / 2, rig->end[burst->path][from].mac, MAC_LEN);
+}
+
+static void set_plan(struct rig *rig, const struct rig_burst *burst)
+{
+	struct traffic_watch *watch = &rig->programs->bss->watch;
+
+	plan_make(rig, burst, &rig->programs->bss->plan);
 	watch->is_checking = burst->is_checked;
 	watch->direction = burst->direction;
 	watch->is_translated = burst->path != RIG_LIMIT;
@@ -311,6 +328,69 @@ bool rig_send(struct rig *rig, const struct rig_burst *burst, struct rig_outcome
 		if (counts[i])
 			bench_fail("%s: %llu frames %s", path_names[burst->path], (unsigned long long)counts[i], count_texts[i]);
 	}
+	return true;
+}
+
+/* ---- cores ---- */
+
+static bool set_translator(struct rig *rig, enum traffic_direction direction, enum rig_side side)
+{
+	uint32_t key = direction, id = 0;
+	int failed = bpf_xdp_query_id((int)rig->nat[RIG_XCGN][side].index, 0, &id), fd;
+
+	fd = failed ? -1 : bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return bench_fail("xcgn's program cannot be found: %s", strerror(errno));
+	failed = bpf_map_update_elem(bpf_map__fd(rig->programs->maps.translators), &key, &fd, 0);
+	close(fd);
+	return failed ? bench_fail("xcgn's program cannot be called: %s", strerror(errno)) : true;
+}
+
+bool rig_prepare_cores(struct rig *rig)
+{
+	return namespace_enter(rig->translators) && set_translator(rig, TRAFFIC_OUTBOUND, CLIENT) &&
+	       set_translator(rig, TRAFFIC_INBOUND, SERVER);
+}
+
+void rig_plan_core(struct rig *rig, unsigned core, const struct rig_burst *burst)
+{
+	struct traffic_plan *plan = &rig->programs->bss->cores[core].plan;
+
+	plan_make(rig, burst, plan);
+	plan->position = 0;
+	plan->base = (uint32_t)burst->first;
+	plan->targets_base += (uint32_t)burst->first;
+}
+
+static uint32_t address_at(const uint8_t *bytes)
+{
+	uint32_t address;
+
+	memcpy(&address, bytes, sizeof(address));
+	return ntohl(address);
+}
+
+/* From the pool, or towards a subscriber. */
+static bool is_translated(const uint8_t *frame, enum traffic_direction direction)
+{
+	return direction == TRAFFIC_OUTBOUND ?
+		(address_at(frame + IP_SOURCE_AT) & TRAFFIC_EXTERNAL_MASK) == TRAFFIC_EXTERNAL_NET :
+		(address_at(frame + IP_DESTINATION_AT) & TRAFFIC_INTERNAL_MASK) == TRAFFIC_INTERNAL_NET;
+}
+
+bool rig_run_core(struct rig *rig, enum traffic_direction direction, uint32_t count)
+{
+	enum rig_side from = direction == TRAFFIC_OUTBOUND ? CLIENT : SERVER;
+	uint8_t in[TRAFFIC_FRAME_LEN] = {}, out[TRAFFIC_FRAME_LEN] = {};
+	struct xdp_md context = { .data_end = sizeof(in), .ingress_ifindex = rig->nat[RIG_XCGN][from].index };
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in, .data_size_in = sizeof(in), .data_out = out, .data_size_out = sizeof(out),
+		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = (int)count);
+	int failed = bpf_prog_test_run_opts(bpf_program__fd(rig->programs->progs.traffic_translate), &run);
+
+	if (failed)
+		return bench_fail("cannot run xcgn's program: %s", strerror(-failed));
+	if (run.retval != XDP_REDIRECT || !is_translated(out, direction))
+		return bench_fail("xcgn's program has not translated a frame: verdict %u", run.retval);
 	return true;
 }
 

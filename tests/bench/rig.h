@@ -56,4 +56,11 @@ bool rig_establish(struct rig *rig, enum rig_path path, uint32_t flows, uint32_t
 bool rig_aim(struct rig *rig, enum rig_path path, enum rig_path learned_by, enum traffic_order order, uint32_t flows,
 	     uint32_t *ret_targets);
 
+/* Translating on several cores side by side: each frame is made anew, given to xcgn's program, and goes nowhere. First prepare,
+ * then plan for each core (direction, order, `flows` from `first` on), then run on that core, in a thread that has entered no
+ * namespace since. False: a frame was not translated. */
+bool rig_prepare_cores(struct rig *rig);
+void rig_plan_core(struct rig *rig, unsigned core, const struct rig_burst *burst);
+bool rig_run_core(struct rig *rig, enum traffic_direction direction, uint32_t count);
+
 #endif

@@ -14,6 +14,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 struct traffic_plan plan;
+struct traffic_core cores[TRAFFIC_CORES] __attribute__((aligned(128)));
 struct traffic_watch watch;
 __u16 limit_mac[2][6];	/* by direction: Ethernet header towards the next hop */
 
@@ -46,6 +47,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } limit_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);		/* by direction: xcgn's programs */
+	__type(key, __u32);
+	__type(value, __u32);
+} translators SEC(".maps");
 
 struct frame {
 	struct ethhdr *eth;
@@ -100,64 +108,64 @@ struct endpoints {
 	__u32 flow;
 };
 
-static __always_inline __u32 next_flow(void)
+static __always_inline __u32 next_flow(struct traffic_plan *plan)
 {
 	__u64 random, position;
 
-	if (plan.order == TRAFFIC_RANDOM || plan.order == TRAFFIC_ZIPF) {
-		random = plan.random;	/* xorshift: costs 1 ns, bpf_get_prandom_u32() 14 */
+	if (plan->order == TRAFFIC_RANDOM || plan->order == TRAFFIC_ZIPF) {
+		random = plan->random;	/* xorshift: costs 1 ns, bpf_get_prandom_u32() 14 */
 		random ^= random << 13;
 		random ^= random >> 7;
 		random ^= random << 17;
-		plan.random = random;
-		if (plan.order == TRAFFIC_ZIPF)
-			return traffic_zipf((__u32)(random >> 32), plan.zipf_span, plan.flows);
-		return (__u32)(((random >> 32) * plan.flows) >> 32);
+		plan->random = random;
+		if (plan->order == TRAFFIC_ZIPF)
+			return traffic_zipf((__u32)(random >> 32), plan->zipf_span, plan->flows);
+		return plan->base + (__u32)(((random >> 32) * plan->flows) >> 32);
 	}
-	position = plan.position;
-	plan.position = position + 1 < plan.flows ? position + 1 : 0;
-	if (plan.order == TRAFFIC_IN_TURN)
+	position = plan->position;
+	plan->position = position + 1 < plan->flows ? position + 1 : 0;
+	if (plan->order == TRAFFIC_IN_TURN)
 		return (__u32)position;
-	return (__u32)((position & ((1ull << (plan.mixed_bits & 31)) - 1)) << TRAFFIC_HOST_BITS | position >> (plan.mixed_bits & 31));
+	return (__u32)((position & ((1ull << (plan->mixed_bits & 31)) - 1)) << TRAFFIC_HOST_BITS | position >> (plan->mixed_bits & 31));
 }
 
-static __always_inline void choose_outbound(struct endpoints *endpoints)
+static __always_inline void choose_outbound(struct traffic_plan *plan, struct endpoints *endpoints)
 {
-	__u32 flow = next_flow();
+	__u32 flow = next_flow(plan);
 
 	endpoints->flow = flow;
 	endpoints->source = traffic_internal_address(flow);
 	endpoints->source_port = traffic_internal_port(flow);
-	endpoints->destination = traffic_remote_address(flow, plan.remotes);
+	endpoints->destination = traffic_remote_address(flow, plan->remotes);
 	endpoints->destination_port = TRAFFIC_REMOTE_PORT;
 }
 
 /* Targets are read one after the other: their order is random, and reading them costs the generator no cache miss. */
-static __always_inline bool choose_inbound(struct endpoints *endpoints)
+static __always_inline bool choose_inbound(struct traffic_plan *plan, struct endpoints *endpoints)
 {
-	__u64 position = plan.position;
-	__u32 index = plan.targets_base + (__u32)position;
+	__u64 position = plan->position;
+	__u32 index = plan->targets_base + (__u32)position;
 	struct traffic_endpoint *target = bpf_map_lookup_elem(&targets, &index);
 
 	if (!target)
 		return false;
-	plan.position = position + 1 < plan.flows ? position + 1 : 0;
+	plan->position = position + 1 < plan->flows ? position + 1 : 0;
 	endpoints->flow = target->flow;
 	endpoints->destination = target->address;
 	endpoints->destination_port = target->port;
-	endpoints->source = traffic_remote_address(target->flow, plan.remotes);
+	endpoints->source = traffic_remote_address(target->flow, plan->remotes);
 	endpoints->source_port = TRAFFIC_REMOTE_PORT;
 	return true;
 }
 
 /* Every byte in front of the payload's end is written: the page comes back as the NAT left it. */
-static __always_inline void frame_fill(const struct frame *frame, const struct endpoints *endpoints)
+static __always_inline void frame_fill(const struct traffic_plan *plan, const struct frame *frame, const struct endpoints *endpoints)
 {
 	const __u32 total_len = TRAFFIC_FRAME_LEN - sizeof(struct ethhdr), udp_len = total_len - sizeof(struct iphdr);
 	__u32 addresses = words(endpoints->source) + words(endpoints->destination);
 	__u32 sum;
 
-	copy_macs(frame->eth, plan.mac);
+	copy_macs(frame->eth, plan->mac);
 	frame->eth->h_proto = bpf_htons(ETH_P_IP);
 	*(__be32 *)frame->ip = bpf_htonl(0x45000000 | total_len);
 	*(__be32 *)&frame->ip->id = bpf_htonl(0x4000);		/* don't fragment */
@@ -177,21 +185,40 @@ static __always_inline void frame_fill(const struct frame *frame, const struct e
 	frame->udp->check = bpf_htons(sum ? (__u16)sum : 0xffff);
 }
 
-SEC("xdp")
-int traffic_generate(struct xdp_md *ctx)
+static __always_inline bool generate(struct traffic_plan *plan, struct xdp_md *ctx)
 {
 	struct endpoints endpoints = {};
 	struct frame frame;
 
 	if (!frame_at(&frame, (void *)(long)ctx->data, (void *)(long)ctx->data_end))
+		return false;
+	if (plan->direction == TRAFFIC_OUTBOUND)
+		choose_outbound(plan, &endpoints);
+	else if (!choose_inbound(plan, &endpoints))
+		return false;
+	frame_fill(plan, &frame, &endpoints);
+	return true;
+}
+
+SEC("xdp")
+int traffic_generate(struct xdp_md *ctx)
+{
+	if (!generate(&plan, ctx))
 		return XDP_ABORTED;
-	if (plan.direction == TRAFFIC_OUTBOUND)
-		choose_outbound(&endpoints);
-	else if (!choose_inbound(&endpoints))
-		return XDP_ABORTED;
-	frame_fill(&frame, &endpoints);
 	count(TRAFFIC_SENT);
 	return bpf_redirect(plan.egress, 0);
+}
+
+/* A frame that xcgn's program then translates, and that goes nowhere: in runs without live frames, by core. One program calls
+ * another only if both take frames longer than a page, or neither. */
+SEC("xdp.frags")
+int traffic_translate(struct xdp_md *ctx)
+{
+	struct traffic_plan *mine = &cores[bpf_get_smp_processor_id() & (TRAFFIC_CORES - 1)].plan;
+
+	if (generate(mine, ctx))
+		bpf_tail_call(ctx, &translators, mine->direction);
+	return XDP_ABORTED;
 }
 
 /* ---- the rig's limit ---- */

@@ -13,12 +13,14 @@
 #define TRAFFIC_REMOTE_PORT	9000
 
 #define TRAFFIC_INTERNAL_NET	0x64400000u	/* 100.64.0.0/10: subscribers, from .0.2 on */
+#define TRAFFIC_INTERNAL_MASK	0xffc00000u
 #define TRAFFIC_EXTERNAL_NET	0xc0000200u	/* 192.0.2.0/24: pools are in it */
 #define TRAFFIC_EXTERNAL_MASK	0xffffff00u
 #define TRAFFIC_REMOTE_NET	0xc6120000u	/* 198.18.0.0/16: remote peers, from .0.1 on */
 
 #define TRAFFIC_PATHS		3		/* things under test, side by side */
 #define TRAFFIC_FLOWS_MAX	(1u << 20)	/* flows of one path whose external endpoints are remembered */
+#define TRAFFIC_CORES		2		/* that translate side by side: a power of two */
 #define TRAFFIC_TARGETS_MAX	(1u << 22)	/* inbound frames of one path until they are the same again */
 
 /* 256 flows a subscriber. Their ports lie all over the range, as those of real clients do, for the NATs that keep them. */
@@ -80,7 +82,13 @@ struct traffic_plan {
 	__u64 position;		/* next flow, or next target */
 	__u64 random;		/* never 0 */
 	__u16 mac[6];		/* Ethernet header: destination, source */
-	__u32 reserved2;
+	__u32 base;		/* TRAFFIC_RANDOM: added to a flow's number */
+};
+
+/* One for each core that translates without sending; in cache lines of its own. */
+struct traffic_core {
+	struct traffic_plan plan;
+	__u64 apart[8];
 };
 
 /* What the sink expects. */
