@@ -47,8 +47,8 @@ expect_differ "$first" "${nonces% *}" "only after a new nonce was refused"
 # No server in the file: the default router is it, and it changes.
 wants
 reload_keep
-await "server-changed .*server 198.51.100.1:5351"
 move_server 198.51.100.1
+WAIT_S=20 await "server-changed .*server 198.51.100.1:5351"
 WAIT_S=20 wait_for says "$keep_out" "renewed udp 198.51.100.2:5060 = $udp .*server 198.51.100.1:5351"
 before=$(events renewed)
 move_server 198.51.100.254
