@@ -195,7 +195,7 @@ daemon_start() {
 xcgnctl() { local ns=$1; shift; in_ns "$ns" "$B/xcgnctl" -c "$work/$ns.yaml" "$@"; }
 
 wait_for_daemon() {
-	local deadline=$((SECONDS + 90))
+	local deadline=$((SECONDS + 120))
 	until xcgnctl "$1" status >/dev/null 2>&1; do
 		kill -0 "${daemons[$1]}" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
 		sleep 0.05
