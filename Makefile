@@ -28,7 +28,7 @@ PROGRAMS = xcgnd xcgnctl pcpc
 BPF_HEADERS = $(wildcard bpf/*.h include/cgn/*.h)
 objects = $(patsubst user/%.c,$(B)/%.o,$(wildcard user/$(1)/*.c))
 
-.PHONY: all help clean bpf install lint check check-unit check-fuzz check-bpf check-netns test-programs fuzz fuzz-packets bench soak demo verifier-report deps format
+.PHONY: all help clean bpf install lint check check-unit check-fuzz check-bpf check-netns test-programs fuzz fuzz-packets bench bench-chart soak demo verifier-report deps format
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -171,6 +171,9 @@ test-programs: $(UNIT_TESTS) $(FUZZERS) $(BPF_TESTS) $(B)/tests/xcgn_invariants
 
 bench: all $(BENCH) ## measure, with ratios to baselines side by side (root)
 	scripts/bench.sh
+
+bench-chart: ## draw what `make bench` measured last as the chart that README.md shows
+	/usr/bin/python3 tests/bench/chart.py $(B)/bench/results.json tests/bench/results.svg
 
 MINUTES ?= 10
 soak: all $(B)/tests/xcgn_invariants ## chaos for MINUTES=10, repeated with SEED=number: clients, daemon, wire fail; all must agree (root)
