@@ -20,7 +20,7 @@ refused()
 }
 
 topology < /dev/null
-sed 's/^pools:.*/pools: [{name: main, addresses: [192.0.2.0\/29]}]/' "$config" > "$scratch/other-pools.yaml"
+sed 's/^pools:.*/pools: [{name: main, addresses: [192.0.2.0\/28], block-size: 128}]/' "$config" > "$scratch/other-pools.yaml"
 sed 's/^tables:.*/tables: {mappings: much}/' "$config" > "$scratch/bad-value.yaml"
 (cat "$config"; echo "pcb: {}") > "$scratch/unknown-key.yaml"
 (cat "$config"; echo "static: [{protocol: udp, internal: \"198.51.100.2:7000\", external: \"192.0.2.99:7000\"}]") > "$scratch/bad-static.yaml"
@@ -65,7 +65,9 @@ expect_equal "$(in_ns cgn cat /proc/sys/net/ipv4/conf/in0/forwarding)" 0 "forwar
 # 3: the state
 refused 3 "a second xcgnd" "another xcgnd \(pid $xcgnd_pid\)" xcgnd -c "$config"
 stop_xcgnd
-refused 3 "xcgnd, tables of other pools" 'other pools.*purge' xcgnd -c "$scratch/other-pools.yaml"
+refused 1 "xcgnd, tables of other blocks" 'in blocks of 256, and would have .* in blocks of 128' xcgnd -c "$scratch/other-pools.yaml"
+sed 's/^tables:.*/tables: {mappings: 20001}/' "$config" > "$scratch/other-sizes.yaml"
+refused 3 "xcgnd, tables of other sizes" 'tables.mappings.*the configuration has 20001' xcgnd -c "$scratch/other-sizes.yaml"
 # Pins of another layout: the first word of meta is its version.
 meta() { PATH=$PATH:/usr/sbin bpftool -j map lookup pinned "$pins/meta" key 0 0 0 0 | sed -E 's/.*"value":\[([^]]*)\].*/\1/; s/[",]/ /g'; }
 read -r -a bytes <<< "$(meta)"
