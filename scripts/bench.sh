@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # make bench: what xcgn costs and carries, beside the rig's limit and nftables. See tests/bench/rig.h for the topology.
-#   BENCH_ONLY="forward newflows cores scale tcp map explicit get"   these parts only
+#   BENCH_ONLY="forward newflows cores scale tcp map explicit get other"   these parts only
 #   BENCH_SECONDS=4                   of every variant in every cell
 #   BENCH_REMOTES=256                 remote peers            BENCH_FLOWS=2097152   new flows (a power of two)
 #   BENCH_PRESENT="1000 100000 1000000"   explicit mappings that are there before, one run for each number
@@ -9,12 +9,13 @@
 #   BENCH_MAPPINGS=10000000           implicit mappings of the scale part, which takes some 800 bytes for each
 #   BENCH_GET_PRESENT="1000 100000 1000000"   mappings of others while GET is measured, ascending
 #   BENCH_ROUNDS=10                   windows of every PCP measure   BENCH_UNDER_WAY=1024   requests not yet answered
+#   BENCH_OTHER=1000                  mappings that xcgnd and miniupnpd are asked for, each within 20 s (a multiple of 50)
 #   BENCH_STATE="$B/bench /dev/shm"   where xcgnd keeps its stable storage, one run for each folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 B=${B:-build}
-parts=(forward newflows cores scale tcp map explicit get)
+parts=(forward newflows cores scale tcp map explicit get other)
 read -ra only <<<"${BENCH_ONLY:-${parts[*]}}"
 seconds=${BENCH_SECONDS:-4}
 remotes=${BENCH_REMOTES:-256}
@@ -25,6 +26,7 @@ read -ra present <<<"${BENCH_PRESENT:-1000 100000 1000000}"
 explicit=${BENCH_EXPLICIT:-1000000}
 scale=${BENCH_MAPPINGS:-10000000}
 get_present=${BENCH_GET_PRESENT:-1000 100000 1000000}
+other=${BENCH_OTHER:-1000}
 read -ra state <<<"${BENCH_STATE:-$B/bench /dev/shm}"
 rig=xb$$
 pins=/sys/fs/bpf/xcgn-bench-$$
@@ -126,7 +128,7 @@ tcp_host() {
 
 rig_down() {
 	local ns
-	[ ${#helpers[@]} = 0 ] || kill "${helpers[@]}" 2>/dev/null || true
+	[ ${#helpers[@]} = 0 ] || kill -KILL "${helpers[@]}" 2>/dev/null || true	# miniupnpd, asked to end, removes rules for long
 	helpers=()
 	for ns in "${!daemons[@]}"; do
 		daemon_remove "$ns"
@@ -393,6 +395,60 @@ bench_get() {
 	map_rig_up
 	daemon_start filled "$((${get_present##* } + 400000))" 256 2048 192.0.2.0/24
 	measure get_bench -p "$get_present" -n "$rounds" -f "${daemons[filled]}" "$rig" "$work/windows"
+	rig_down
+}
+
+# miniupnpd_get: its Debian package, unpacked and not installed: nothing of it is started but what is measured
+miniupnpd_get() {
+	local folder
+	folder=$(realpath "$B/bench")/miniupnpd
+	miniupnpd=$folder/root/usr/sbin/miniupnpd
+	[ ! -x "$miniupnpd" ] || return 0
+	mkdir -p "$folder/root"
+	(cd "$folder" && timeout 60 apt-get download miniupnpd-nftables && dpkg -x miniupnpd-nftables_*.deb root) >"$work/miniupnpd.log" 2>&1 &&
+		"$miniupnpd" --version >>"$work/miniupnpd.log" 2>&1
+}
+
+# miniupnpd_start NAMESPACE: with the chains that its package's own script makes. It serves networks behind its interface's own,
+# and only with an external address that looks public.
+miniupnpd_start() {
+	local deadline=$((SECONDS + 10))
+	in_ns "$1" nft -f - <<-RULES
+		table inet filter {
+			chain miniupnpd { }
+			chain prerouting_miniupnpd { }
+			chain postrouting_miniupnpd { }
+			chain forward { type filter hook forward priority filter; policy accept; jump miniupnpd; }
+			chain prerouting { type nat hook prerouting priority dstnat; policy accept; jump prerouting_miniupnpd; }
+			chain postrouting { type nat hook postrouting priority srcnat; policy accept; jump postrouting_miniupnpd; }
+		}
+	RULES
+	cat >"$work/miniupnpd.conf" <<-CONFIG
+		ext_ifname=out0
+		ext_ip=203.0.114.1
+		listening_ip=$(in_ns "$1" ip -4 -br address show dev in0 | awk '{ sub("/.*", "", $3); print $3 }')/0
+		enable_natpmp=yes
+		enable_upnp=no
+		secure_mode=yes
+		uuid=00000000-0000-4000-8000-000000000001
+		allow 1024-65535 0.0.0.0/0 1024-65535
+	CONFIG
+	in_ns "$1" taskset -c "$others" "$miniupnpd" -f "$work/miniupnpd.conf" -P "$work/miniupnpd.pid"	# leaves a child behind
+	until [ -s "$work/miniupnpd.pid" ]; do
+		[ $SECONDS -lt $deadline ] || die "miniupnpd does not start"
+		sleep 0.1
+	done
+	helpers+=("$(cat "$work/miniupnpd.pid")")
+}
+
+bench_other() {
+	local miniupnpd
+	miniupnpd_get || { say "xcgnd beside miniupnpd: skipped, no Debian package miniupnpd-nftables that runs here"; return 0; }
+	say "$other explicit mappings by xcgnd and by miniupnpd"
+	map_rig_up
+	daemon_start empty 100000 64
+	miniupnpd_start filled
+	measure other_bench -m "$other" -x cb007200 "$rig" "$work/windows"
 	rig_down
 }
 

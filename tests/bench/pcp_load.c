@@ -56,6 +56,7 @@ struct load {
 	uint32_t mappings_max;
 	struct mapping *mappings;
 	uint8_t *taken;			/* external endpoints: a bit each */
+	uint32_t external_net;
 	uint32_t epoch_s;		/* the latest seen */
 	struct datagrams out, in;
 };
@@ -125,12 +126,12 @@ static uint32_t mapping_at(uint32_t address, uint16_t port)
 
 /* ---- external endpoints ---- */
 
-static bool external_number(const struct pcp_map *map, uint32_t *ret_number)
+static bool external_number(const struct pcp_map *map, uint32_t net, uint32_t *ret_number)
 {
 	uint32_t address = (uint32_t)map->external6[12] << 24 | (uint32_t)map->external6[13] << 16 |
 			   (uint32_t)map->external6[14] << 8 | map->external6[15];
 
-	if (!pcp_address_is_ipv4(map->external6) || (address & TRAFFIC_EXTERNAL_MASK) != TRAFFIC_EXTERNAL_NET)
+	if (!pcp_address_is_ipv4(map->external6) || (address & TRAFFIC_EXTERNAL_MASK) != net)
 		return false;
 	*ret_number = ((address & ~TRAFFIC_EXTERNAL_MASK) * 2 + (map->protocol == IPPROTO_TCP)) * EXTERNAL_PORTS + map->external_port;
 	return map->external_port != 0;
@@ -323,7 +324,7 @@ static bool map_settle(struct load *load, enum load_operation operation, struct 
 		mapping->external = NO_EXTERNAL;
 		return true;
 	}
-	if (!external_number(map, &external))
+	if (!external_number(map, load->external_net, &external))
 		return bench_fail("an answer's external endpoint is none of the pool's");
 	if (mapping->external != NO_EXTERNAL)
 		return external == mapping->external ? true : bench_fail("a mapping moved when it was renewed");
@@ -477,6 +478,7 @@ struct load *load_open(const uint8_t server4[4], uint32_t mappings)
 	load->fd = -1;
 	load->server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(PCP_SERVER_PORT) };
 	memcpy(&load->server.sin_addr, server4, 4);
+	load->external_net = TRAFFIC_EXTERNAL_NET;
 	load->mappings_max = mappings;
 	load->mappings = calloc(mappings, sizeof(*load->mappings));
 	load->taken = calloc(EXTERNAL_ADDRESSES * 2 * (EXTERNAL_PORTS / 8), 1);
@@ -487,6 +489,11 @@ struct load *load_open(const uint8_t server4[4], uint32_t mappings)
 	bench_fail("cannot open a client: %s", strerror(errno));
 	load_close(load);
 	return NULL;
+}
+
+void load_expect_external(struct load *load, uint32_t net)
+{
+	load->external_net = net;
 }
 
 void load_close(struct load *load)

@@ -37,6 +37,8 @@ struct load_outcome {
 
 /* Speaks from the namespace where the process is. `mappings`: numbers below this may be used. */
 struct load *load_open(const uint8_t server4[4], uint32_t mappings);
+/* The server's external addresses are in this /24, not in TRAFFIC_EXTERNAL_NET. */
+void load_expect_external(struct load *load, uint32_t net);
 void load_close(struct load *load);	/* NULL is fine */
 
 bool load_run(struct load *load, const struct load_job *job, struct load_outcome *ret_outcome);

@@ -36,7 +36,7 @@ EXPECTED = [
 ]
 AT_MOST = {"restart", "reboot", "memory", "reaper", "get-cpu"}
 # Ratios worth printing, expected or not: path over base
-RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("both cores", "one core"), ("filled", "empty"), ("among 1000000", "among 1000"), ("of all", "of 1000000")]
+RATIOS = [("xcgn", "limit"), ("xcgn", "nft"), ("xcgn", "miniupnpd"), ("both cores", "one core"), ("filled", "empty"), ("among 1000000", "among 1000"), ("of all", "of 1000000")]
 NAMES = {"limit": "XDP redirect", "xcgn": "xcgn", "nft": "nftables", "empty": "empty table"}
 
 
@@ -119,6 +119,8 @@ def verdict(entry):
 
 
 def what(entry):
+    if entry["measure"] in ("pcp-create", "pcp-renew"):
+        return f"{entry['measure']} {entry['flows']:,} mappings"
     flows = f" {entry['flows']:,} flows" if entry["flows"] and entry["measure"] in ("forward", "zipf", "two-cores") else ""
     return f"{entry['measure']} {entry['direction']}{flows}".rstrip()
 
