@@ -15,6 +15,7 @@ for last in {4..251}; do
 	echo "address add 198.51.100.$last/24 dev host0"
 done | ip -n "$LAB_PREFIX-host" -batch -
 start_xcgnd
+wait_for says "$log" 'touched every page of the new tables'
 attach
 first=$(pcp map udp 900 lifetime=7200 nonce=0102030405060708090a0b0c)
 begin=$EPOCHREALTIME
@@ -40,3 +41,4 @@ for round in 1 2 3; do
 done
 wait_for status_has "\"explicit\": *$((count + 1)),"
 note "all $((count + 1)) mappings are there"
+expect_equal "$(grep -c 'touched' "$log")" 0 "restarts that touched the pages of tables that were there"

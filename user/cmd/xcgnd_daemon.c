@@ -30,6 +30,7 @@
 #include "pool_plan.h"
 #include "route_watch.h"
 #include "statics.h"
+#include "warm.h"
 #include "xcgnd_daemon.h"
 #include "xcgnd_memory.h"
 #include "xcgnd_operator.h"
@@ -56,10 +57,12 @@ struct daemon {
 	struct audit_writer *audit;
 	struct route_watch *routes;
 	struct control *control;
+	struct warm *warm;
 	struct ev_signal terminate, interrupt, hangup;
 	struct ev_io netlink;
 	struct ev_timer settle;		/* after netlink said something: addresses come in bursts */
 	struct ev_timer watchdog;
+	bool is_fresh;			/* the tables are */
 	int lock;
 	uint32_t started_s;
 };
@@ -411,6 +414,7 @@ static enum daemon_exit open_dataplane(struct daemon *daemon)
 		log_error("%s/meta: cannot read", daemon->config->pin_dir);
 		return DAEMON_STATE;
 	}
+	daemon->is_fresh = fresh;
 	log_info("%s %s: %u external addresses, Epoch %u", fresh ? "built" : "adopted", daemon->config->pin_dir, meta.address_count,
 		 dataplane_now_s() - meta.epoch_base_s);
 	daemon->server = pcp_server_new(&policy, persistence_ops, persistence_ops_context(daemon->persistence));
@@ -551,6 +555,7 @@ void daemon_free(struct daemon *daemon)
 {
 	if (!daemon)
 		return;
+	warm_stop(daemon->warm);
 	control_free(daemon->control);
 	leaving_free(daemon->leaving);
 	pool_plan_done(&daemon->plan);
@@ -578,6 +583,8 @@ void daemon_free(struct daemon *daemon)
 
 void daemon_run(struct daemon *daemon)
 {
+	if (daemon->is_fresh)
+		daemon->warm = warm_start(daemon->dp);
 	log_info("ready");
 	sd_notify(0, "READY=1");
 	ev_run(daemon->loop, 0);
