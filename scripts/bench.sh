@@ -112,7 +112,7 @@ tcp_rig_up() {
 		tcp_host out-$nat 10.2.0 198.18.0.1 192.0.2.0/26	# what is not translated gets no answer
 		in_ns $nat ethtool -K in0 tx off tso off gso off gro off >/dev/null
 		in_ns $nat ethtool -K out0 tx off tso off gso off gro off >/dev/null
-		in_ns out-$nat taskset -c "$others" iperf3 -s >/dev/null 2>&1 &
+		nsenter --net="/var/run/netns/$rig-out-$nat" taskset -c "$others" iperf3 -s >/dev/null 2>&1 &	# no function: the pid is to be its own
 		helpers+=($!)
 	done
 }
