@@ -92,7 +92,8 @@ static __always_inline struct next_hop *route_hop(__u32 destination_be)
 
 /* Where a packet of this length goes; `source_be` matters for policy routing only. What the kernel said serves one second, or until
  * the daemon hears that something changed. */
-static __always_inline int route_find(struct xdp_md *ctx, const struct cgn_settings *settings, struct next_hop *hop, __u32 destination_be, __u32 source_be, __u32 total_len)
+static __always_inline int route_find(struct xdp_md *ctx, const struct cgn_settings *settings, struct next_hop *hop, __u32 destination_be,
+				      __u32 source_be, __u32 total_len)
 {
 	int kind;
 

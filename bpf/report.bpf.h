@@ -13,6 +13,7 @@
 #include "checksum.h"
 #include "rate.bpf.h"
 #include "link.bpf.h"
+#include "subscriber.bpf.h"
 
 #define REPORT_QUOTE_MAX 548	/* RFC 1812 section 4.3.2.3: the whole report has 576 bytes at most */
 #define REPORT_TTL 64
@@ -72,18 +73,6 @@ static __always_inline bool report_is_due(__u32 verdict)
 	return verdict == CGN_DROP_TTL || verdict == CGN_DROP_TOO_BIG || verdict == CGN_DROP_QUOTA || verdict == CGN_DROP_EXHAUSTED;
 }
 
-/* Is the address one of our subscribers'? */
-__noinline int report_to_subscriber(__u32 address)
-{
-	struct cgn_settings *settings = map_settings();
-	__u32 i;
-
-	for (i = 0; settings && i < CGN_PREFIXES_MAX && i < settings->rule_count; i++)
-		if ((address & settings->rule[i].mask) == settings->rule[i].network)
-			return 1;
-	return 0;
-}
-
 /* Never about an error, a follow-on fragment, or what came to many or from nobody in particular (RFC 1812 section 4.3.2.7); inside,
  * only to subscribers: a report about a spoofed source would be a packet to an address that is not of this side. */
 static __always_inline bool report_is_permitted(const struct cgn_settings *settings, const struct packet *pkt, __u32 side)
@@ -95,7 +84,7 @@ static __always_inline bool report_is_permitted(const struct cgn_settings *setti
 		return false;
 	if (source >> 24 == 0 || source >> 24 == 127 || source >= 0xe0000000 || address_index(settings, source) >= 0)
 		return false;
-	if (side == CGN_INTERNAL_SIDE && !report_to_subscriber(source))
+	if (side == CGN_INTERNAL_SIDE && !address_is_subscriber(settings, source))
 		return false;
 	if (pkt->ip->protocol != IPPROTO_ICMP)
 		return true;
