@@ -624,7 +624,7 @@ static uint32_t interval_ns(uint32_t per_second)
 	return per_second ? 1000000000 / per_second : 0;
 }
 
-/* What the cache has tells time by units that are no more. */
+/* What the cache has tells time by units that are no more. Programs that still know those have to end before, for they would enter more. */
 static bool empty_cache(struct dataplane *dp, struct dataplane_error *error)
 {
 	uint32_t lines;
@@ -632,6 +632,7 @@ static bool empty_cache(struct dataplane *dp, struct dataplane_error *error)
 
 	if (!memory)
 		return dataplane_fail(error, DATAPLANE_KERNEL, "cache: cannot map it into memory: %s", strerror(errno));
+	dataplane_wait_for_programs();
 	memset(memory, 0, lines * sizeof(struct cgn_cache_line));
 	unmap_memory(memory, lines * sizeof(struct cgn_cache_line));
 	return true;

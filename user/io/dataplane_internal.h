@@ -88,6 +88,8 @@ bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, stru
 int dataplane_pool(struct dataplane *dp, struct cgn_pool_request *request);
 
 /* ---- dataplane_pools.c ---- */
+/* When this returns, every program that ran when it was called has ended: they are read-side sections of RCU, for which this waits. */
+void dataplane_wait_for_programs(void);
 /* Tells packets the addresses of the table as it stands, but for those entries that `without` marks (NULL: none), and whose ports are
  * computed by `config` (NULL: as before). When it returns, no program runs that knows others. */
 bool dataplane_publish_pools(struct dataplane *dp, const struct config *config, const bool *without, struct dataplane_error *error);

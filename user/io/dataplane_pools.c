@@ -15,8 +15,7 @@
 
 #define PROGRAMS_END_US 100000	/* where the kernel does not say when they have: no program runs for so long */
 
-/* When this returns, every program that ran when it was called has ended: they are read-side sections of RCU, for which this waits. */
-static void wait_for_programs(void)
+void dataplane_wait_for_programs(void)
 {
 	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		usleep(PROGRAMS_END_US);
@@ -43,12 +42,12 @@ bool dataplane_publish_pools(struct dataplane *dp, const struct config *config, 
 	if (settings.address_count == end && !memcmp(&settings.ranges[settings.ranges_now & 1], &ranges, sizeof(ranges)))
 		return true;
 	settings.ranges[(settings.ranges_now & 1) ^ 1] = ranges;
-	wait_for_programs();	/* of the time when those counted */
+	dataplane_wait_for_programs();	/* of the time when those counted */
 	if (!bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0)) {
 		settings.ranges_now = (settings.ranges_now & 1) ^ 1;
 		settings.address_count = end;
 		if (!bpf_map_update_elem(dp->map[DP_SETTINGS], &zero, &settings, 0)) {
-			wait_for_programs();
+			dataplane_wait_for_programs();
 			return true;
 		}
 	}
