@@ -22,35 +22,40 @@ struct warm {
 static const enum dataplane_map touched[] = { DP_BLOCKS, DP_PORTS, DP_CACHE, DP_SESSIONS };
 
 /* By the kernel, at its address: what is mapped into this process is other memory to a hypervisor. */
-static void touch(const struct warm *warm, int fd)
+static bool touch(const struct warm *warm, int fd)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info), page = (uint32_t)sysconf(_SC_PAGESIZE), size, step;
-	uint64_t index;
+	uint64_t index = 0;
 	void *value;
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return;
+		return false;
 	size = (info.value_size + 7u) & ~7u;
 	step = size < page ? page / size : 1;
 	value = malloc(size);
-	for (index = 0; value && index < info.max_entries && !__atomic_load_n(&warm->is_over, __ATOMIC_RELAXED); index += step) {
+	if (!value)
+		return false;
+	for (; index < info.max_entries && !__atomic_load_n(&warm->is_over, __ATOMIC_RELAXED); index += step) {
 		uint32_t key = (uint32_t)index;
 
-		bpf_map_lookup_elem(fd, &key, value);
+		if (bpf_map_lookup_elem(fd, &key, value))
+			break;
 	}
 	free(value);
+	return index >= info.max_entries;
 }
 
 static void *touch_all(void *argument)
 {
 	const struct warm *warm = argument;
+	bool is_whole = true;
 	size_t i;
 
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);	/* of this thread only */
 	for (i = 0; i < sizeof(touched) / sizeof(*touched); i++)
-		touch(warm, dataplane_map_fd(warm->dp, touched[i]));
-	if (!__atomic_load_n(&warm->is_over, __ATOMIC_RELAXED))
+		is_whole &= touch(warm, dataplane_map_fd(warm->dp, touched[i]));
+	if (is_whole)
 		log_info("touched every page of the new tables");
 	return NULL;
 }
