@@ -41,19 +41,6 @@ struct answer {
 	json_t *mappings;			/* of now */
 };
 
-static uint32_t number_from(const uint8_t addr4[4])
-{
-	return (uint32_t)addr4[0] << 24 | (uint32_t)addr4[1] << 16 | (uint32_t)addr4[2] << 8 | addr4[3];
-}
-
-static void write_address(uint32_t address, uint8_t ret_addr4[4])
-{
-	int i;
-
-	for (i = 0; i < 4; i++)
-		ret_addr4[i] = (uint8_t)(address >> (24 - 8 * i));
-}
-
 /* ---- computed ---- */
 
 /* By the configuration as it is now: it has no time. True: it says whose the port is. */
@@ -61,7 +48,7 @@ static bool ask_computation(const struct xcgnctl *ctl, const struct question *qu
 {
 	struct computed_place place;
 
-	if (!deterministic_owner(ctl->config, number_from(question->addr4), question->port, &place))
+	if (!deterministic_owner(ctl->config, address_from_bytes(question->addr4), question->port, &place))
 		return false;
 	*answer = (struct answer){ .is_known = true, .is_owned = true, .first_port = place.first_port, .last_port = place.last_port,
 		.source = "computed", .mappings = answer->mappings };
@@ -186,7 +173,7 @@ static bool read_question(const struct xcgnctl *ctl, struct question *question)
 		log_error("who: one external address and port is needed, as 192.0.2.1:32654, or --subscriber");
 		return false;
 	}
-	write_address(address, question->addr4);
+	address_to_bytes(address, question->addr4);
 	question->is_now = !ctl->listing.has_at;
 	question->at_s = question->is_now ? (int64_t)time(NULL) : ctl->listing.at_s;
 	return true;
@@ -227,11 +214,11 @@ static int tell_ports(const struct xcgnctl *ctl, const struct dataplane *dp, str
 	struct endpoint_text name = text_subscriber(subscriber);
 	struct table_block *blocks = NULL;
 	struct computed_place place = {};
-	bool is_computed = deterministic_find(ctl->config, number_from(subscriber->addr4), &place), is_put = true;
+	bool is_computed = deterministic_find(ctl->config, address_from_bytes(subscriber->addr4), &place), is_put = true;
 	uint8_t addr4[4];
 	int count = 0, i;
 
-	write_address(place.external4, addr4);
+	address_to_bytes(place.external4, addr4);
 	if (is_computed)
 		is_put = put_ports(output, name.text, addr4, place.first_port, place.last_port, 0, "computed");
 	if (dp)
@@ -263,7 +250,7 @@ static int who_subscriber(const struct xcgnctl *ctl)
 		return EXIT_CONFIG;
 	}
 	dp = dataplane_open_existing(ctl->config->pin_dir, &unavailable);
-	if (!dp && !deterministic_find(ctl->config, number_from(ctl->listing.subscriber.addr4), &place))
+	if (!dp && !deterministic_find(ctl->config, address_from_bytes(ctl->listing.subscriber.addr4), &place))
 		code = xcgnctl_fail(&unavailable);
 	else
 		code = tell_ports(ctl, dp, &output);

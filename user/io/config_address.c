@@ -84,6 +84,19 @@ bool endpoint_parse(const char *text, uint32_t *ret_address, uint16_t *ret_port)
 	return true;
 }
 
+uint32_t address_from_bytes(const uint8_t addr4[4])
+{
+	return (uint32_t)addr4[0] << 24 | (uint32_t)addr4[1] << 16 | (uint32_t)addr4[2] << 8 | addr4[3];
+}
+
+void address_to_bytes(uint32_t address, uint8_t ret_addr4[4])
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ret_addr4[i] = (uint8_t)(address >> (24 - 8 * i));
+}
+
 struct address_text address_text(uint32_t address)
 {
 	struct address_text written;

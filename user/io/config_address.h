@@ -17,6 +17,9 @@ bool port_range_parse(const char *text, uint32_t *ret_first, uint32_t *ret_last)
 bool endpoint_parse(const char *text, uint32_t *ret_address, uint16_t *ret_port);
 
 struct address_text address_text(uint32_t address);
+/* From and to its bytes in network byte order, as tables and packets have it. */
+uint32_t address_from_bytes(const uint8_t addr4[4]);
+void address_to_bytes(uint32_t address, uint8_t ret_addr4[4]);
 struct address_text prefix_text(struct config_prefix4 prefix);
 
 uint32_t prefix_mask(struct config_prefix4 prefix);

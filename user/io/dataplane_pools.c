@@ -83,17 +83,12 @@ static bool change(struct dataplane *dp, const struct cgn_pool *entry, struct cg
 			      failed ? strerror(-failed) : "its place in the tables is in use");
 }
 
-static uint32_t number_from(const uint8_t addr4[4])
-{
-	return (uint32_t)addr4[0] << 24 | (uint32_t)addr4[1] << 16 | (uint32_t)addr4[2] << 8 | addr4[3];
-}
-
 /* May a block in use stay whose it is? What was computed for another must be his from the first packet on. */
 static bool check_block(const struct config *config, const struct cgn_pool *pool, uint32_t number, const struct cgn_block *block,
 			struct dataplane_error *error)
 {
 	uint16_t port = (uint16_t)(pool->first_port + (number << (pool->block_shift & 15)));
-	uint32_t owner = number_from(block->owner.addr4), address = number_from(pool->addr4);
+	uint32_t owner = address_from_bytes(block->owner.addr4), address = address_from_bytes(pool->addr4);
 	struct computed_place place, his;
 	bool is_computed = deterministic_owner(config, address, port, &place), has_place = deterministic_find(config, owner, &his);
 	bool is_operators = block->owner.realm == CGN_OPERATOR_REALM;

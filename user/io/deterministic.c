@@ -118,8 +118,7 @@ static int index_of(const struct cgn_pool *pools, uint32_t pool_count, uint32_t 
 	uint32_t i;
 
 	for (i = 0; i < pool_count; i++)
-		if (pools[i].block_count && pools[i].addr4[0] == address >> 24 && pools[i].addr4[1] == (address >> 16 & 255) &&
-		    pools[i].addr4[2] == (address >> 8 & 255) && pools[i].addr4[3] == (address & 255))
+		if (pools[i].block_count && address_from_bytes(pools[i].addr4) == address)
 			return (int)i;
 	return -1;
 }

@@ -10,19 +10,20 @@
 
 static uint32_t address_of(const struct cgn_pool *pool)
 {
-	return (uint32_t)pool->addr4[0] << 24 | (uint32_t)pool->addr4[1] << 16 | (uint32_t)pool->addr4[2] << 8 | pool->addr4[3];
+	return address_from_bytes(pool->addr4);
 }
 
 /* What an address of a configured pool looks like in the table. */
 static struct cgn_pool entry_of(const struct config *config, unsigned number, uint32_t address)
 {
 	const struct config_pool *pool = &config->pools[number];
-
-	return (struct cgn_pool){ .addr4 = { (uint8_t)(address >> 24), (uint8_t)(address >> 16), (uint8_t)(address >> 8), (uint8_t)address },
-		.block_count = config_pool_blocks(pool), .first_port = pool->first_port,
+	struct cgn_pool entry = { .block_count = config_pool_blocks(pool), .first_port = pool->first_port,
 		.block_shift = (uint16_t)__builtin_ctz(pool->block_size), .pool = number,
 		.planned = (uint16_t)(pool->per_address * pool->each_blocks),
 		.each = (uint16_t)(pool->dynamic_blocks ? 0 : pool->each_blocks) };
+
+	address_to_bytes(address, entry.addr4);
+	return entry;
 }
 
 /* ---- ranges ---- */
