@@ -185,7 +185,8 @@ class Traffic(threading.Thread):
             ready = self.events.select(0.05)
             with self.lock:
                 for key, _ in ready:
-                    if key.fileobj in self.events.get_map():
+                    # a handler, or the scenario meanwhile, may have closed it: then it has no number that could be looked up
+                    if key.fileobj.fileno() >= 0 and key.fileobj in self.events.get_map():
                         handler, context = key.data
                         handler(key.fileobj, context)
                 now = time.monotonic()
