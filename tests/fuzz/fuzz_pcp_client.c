@@ -49,8 +49,8 @@ static void check_reply(const struct pcp_client_request *request, const struct p
 	REQUIRE(options.pos >= bytes && options.end <= bytes + len);
 	while (pcp_decode_option(&options, &option) == 1)
 		REQUIRE(option.data >= bytes && option.data + option.length <= bytes + len);
-	if (reply->version != PCP_VERSION)
-		return;
+	if (reply->version != PCP_VERSION || reply->result == PCP_UNSUPP_VERSION)
+		return;		/* negotiation goes before lengths and opcodes: what was refused may have been NAT-PMP, whose opcodes differ */
 	REQUIRE(len >= 24 && len <= PCP_MESSAGE_MAX && len % 4 == 0);
 	REQUIRE(bytes[1] == (request->opcode | 0x80) && bytes[3] == reply->result);
 	if (request->opcode == PCP_MAP || request->opcode == PCP_PEER)
