@@ -459,6 +459,7 @@ clean_up() {
 }
 
 [ "$(id -u)" = 0 ] || die "needs root: namespaces, BPF"
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf || die "/sys/fs/bpf: cannot mount bpffs"
 [ "$cpu" -gt 0 ] || die "needs two CPUs: one for what is measured, one for the rest"
 for part in "${only[@]}"; do
 	[[ " ${parts[*]} " == *" $part "* ]] || die "BENCH_ONLY: $part is none of ${parts[*]}"
