@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -81,18 +82,34 @@ double thread_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-double cpu_seconds(pid_t pid)
+static unsigned long long thread_ns(pid_t pid, const char *thread)
 {
 	unsigned long long ns = 0;
-	char path[64];
+	char path[320];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, thread);
 	file = fopen(path, "r");
 	if (!file)
 		return 0;
 	if (fscanf(file, "%llu", &ns) != 1)
 		ns = 0;
 	fclose(file);
+	return ns;
+}
+
+double cpu_seconds(pid_t pid)
+{
+	unsigned long long ns = 0;
+	struct dirent *thread;
+	char path[64];
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	while (threads && (thread = readdir(threads)))
+		ns += thread->d_name[0] == '.' ? 0 : thread_ns(pid, thread->d_name);
+	if (threads)
+		closedir(threads);
 	return (double)ns / 1e9;
 }

@@ -19,7 +19,7 @@ bool cpu_keep_off(int cpu);		/* anywhere but there; ANY_CPU: anywhere */
 
 double seconds_now(void);		/* CLOCK_MONOTONIC */
 double thread_seconds(void);		/* CPU time that this thread has had */
-/* CPU time that a process of one thread has had, in seconds; 0 if it cannot be read. Tells what something costs even where
+/* CPU time that the threads of a process have had, in seconds; 0 if it cannot be read. Tells what something costs even where
  * others take the CPU away meanwhile. */
 double cpu_seconds(pid_t pid);
 
