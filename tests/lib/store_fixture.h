@@ -25,10 +25,13 @@ static inline struct store_clocks fixture_read_clocks(void)
 	return fixture_clocks;
 }
 
+static struct store_clocks (*fixture_clocks_of)(void) = fixture_read_clocks;
+
 static inline int store_fixture_up(void **state)
 {
 	(void)state;
 	fixture_clocks = (struct store_clocks){ .boot_ms = 5000000, .wall_ms = 1700000000000 };
+	fixture_clocks_of = fixture_read_clocks;
 	fixture_boot = "boot-1";
 	/* memory if there is some: what a flush means is for test_store_power to say, not for this machine's disk */
 	strcpy(fixture_directory, access("/dev/shm", W_OK) ? "/tmp/xcgn-store-XXXXXX" : "/dev/shm/xcgn-store-XXXXXX");
@@ -50,7 +53,7 @@ static inline int store_fixture_down(void **state)
 static inline struct store *fixture_open_as(struct store_report *report)
 {
 	struct store_options options = { .directory = fixture_directory, .mappings_max = 1000, .will_be_read = true,
-		.boot_id = fixture_boot, .read_clocks = fixture_read_clocks };
+		.boot_id = fixture_boot, .read_clocks = fixture_clocks_of };
 
 	return store_open(&options, report, fixture_error, sizeof(fixture_error));
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* From requests through the recorder into the store, and after the loss of all maps from the store back: over the model. */
-#include <signal.h>
-#include <sys/resource.h>
 #include "dataplane_recorder.h"
 #include "explicit_record.h"
 #include "model_dataplane.h"
+#include "slow_disk.h"
 #include "store_fixture.h"
 #include "store_restore.h"
 
@@ -108,9 +107,14 @@ static void describe(struct machine *machine, const struct cgn_map_request *requ
 	assert_int_equal(describe.status, CGN_OK);
 }
 
+static bool is_committed(struct machine *machine)
+{
+	return !dataplane_recorder_commit_begin(machine->recorder) || dataplane_recorder_commit_end(machine->recorder);
+}
+
 static void commit(struct machine *machine)
 {
-	assert_true(dataplane_recorder_commit(machine->recorder));
+	assert_true(is_committed(machine));
 }
 
 static void everything_comes_back(void **state)
@@ -266,7 +270,6 @@ static void statics_are_not_recorded(void **state)
 /* What cannot be made durable is not promised: created mappings go again, and everything is refused until the disk has room. */
 static void full_disk_refuses(void **state)
 {
-	struct rlimit limit = { 0, RLIM_INFINITY };
 	struct cgn_map_request kept = request_of(2, 1000, 3600), request = request_of(2, 1001, 3600);
 	struct cgn_map_request peer = request_of(2, 1003, 3600), joined = request_of(2, 1000, 3600);
 	struct cgn_describe_request text = { .key = { .internal = kept.internal, .opcode = CGN_MAP } };
@@ -279,13 +282,12 @@ static void full_disk_refuses(void **state)
 	commit(&machine);
 	peer.origin = joined.origin = CGN_PEER;
 	peer.remote_port = joined.remote_port = 443;
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	disk_set_full(true);
 	map(&machine, request);
 	assert_int_equal(dataplane_recorder_ops.peer(machine.recorder, &peer), 0);
 	assert_int_equal(dataplane_recorder_ops.peer(machine.recorder, &joined), 0);
 	assert_true(peer.status == CGN_OK && joined.status == CGN_OK && machine.model.count == 3);
-	assert_false(dataplane_recorder_commit(machine.recorder));
+	assert_false(is_committed(&machine));
 	assert_int_equal(machine.model.count, 1);
 	assert_int_equal(model_find(&machine.model, &kept.internal)->origins, CGN_MAP);
 	assert_int_not_equal(dataplane_recorder_ops.map(machine.recorder, &request), 0);
@@ -293,14 +295,47 @@ static void full_disk_refuses(void **state)
 	assert_int_not_equal(dataplane_recorder_ops.delete(machine.recorder, &kept), 0);
 	assert_int_not_equal(dataplane_recorder_ops.describe(machine.recorder, &text), 0);
 	assert_int_equal(machine.model.count, 1);
-	limit.rlim_cur = RLIM_INFINITY;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	disk_set_full(false);
 	assert_int_equal(store_tick(machine.store), 0);
 	map(&machine, request_of(2, 1002, 3600));
 	commit(&machine);
 	reboot(&machine, 1, &restored);
 	assert_int_equal(restored.restored, 2);
 	assert_null(model_find(&machine.model, &request.internal));
+	power_off(&machine);
+}
+
+/* What was decided on top of a commit that fails goes with it; what was durable before stands. */
+static void failure_takes_along_what_came_after(void **state)
+{
+	struct cgn_map_request first = request_of(2, 1000, 3600), second = request_of(2, 1001, 3600), third = request_of(2, 1002, 3600);
+	struct store_restored restored;
+	struct machine machine;
+
+	(void)state;
+	power_on(&machine, STORE_CREATED);
+	map(&machine, first);
+	assert_true(dataplane_recorder_commit_begin(machine.recorder));
+	map(&machine, second);
+	assert_true(dataplane_recorder_commit_end(machine.recorder));
+	disk_set_full(true);
+	assert_true(dataplane_recorder_commit_begin(machine.recorder));
+	map(&machine, third);
+	delete(&machine, second);	/* made by what fails, and made again by another */
+	second.nonce[0]++;
+	map(&machine, second);
+	assert_int_equal(machine.model.count, 3);
+	assert_false(dataplane_recorder_commit_end(machine.recorder));
+	assert_int_equal(machine.model.count, 1);
+	assert_non_null(model_find(&machine.model, &first.internal));
+	assert_int_not_equal(dataplane_recorder_ops.map(machine.recorder, &third), 0);
+	disk_set_full(false);
+	commit(&machine);
+	map(&machine, third);
+	commit(&machine);
+	reboot(&machine, 1, &restored);
+	assert_int_equal(restored.restored, 2);
+	assert_null(model_find(&machine.model, &second.internal));
 	power_off(&machine);
 }
 
@@ -311,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(everything_comes_back), CASE(lost_is_counted_once), CASE(unknown_attribute_is_a_loss), CASE(kept_nonce_is_recorded),
 		CASE(statics_are_not_recorded), CASE(full_disk_refuses),
+		CASE(failure_takes_along_what_came_after),
 	};
 
 	return cmocka_run_group_tests_name("store_restore", tests, NULL, NULL);

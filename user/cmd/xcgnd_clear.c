@@ -177,7 +177,7 @@ bool operator_clear(const struct operator *operator, const json_t *request, json
 	if (!read_request(&clearing, request, error))
 		return false;
 	is_done = clearing.is_all ? clear_all(&clearing, error) : clear_subscriber(&clearing, error);
-	persistence_commit(persistence_ops_context(operator->persistence));
+	persistence_commit(operator->persistence);
 	log_info("cleared %s: %llu mappings ended, %llu MAP and PEER", clearing.is_all ? "all subscribers" : "a subscriber",
 		 (unsigned long long)clearing.ended, (unsigned long long)clearing.explicit_ended);
 	if (!is_done)

@@ -79,7 +79,7 @@ static struct pcp_policy policy_of(const struct config *config)
 				.reveals_nonces = pcp->get_reveals_nonces },
 		.rate_burst = pcp->rate_burst, .third_party = pcp->third_party, .third_party_count = pcp->third_party_count,
 		.nat_pmp = pcp->nat_pmp, .description_max = (uint16_t)pcp->description_max,
-		.is_durable = true };	/* no answer leaves before persistence_commit() */
+		.is_durable = true };	/* no answer leaves before persistence_pcp_commit() */
 
 	if (getrandom(&policy.rate_seed, sizeof(policy.rate_seed), 0) != sizeof(policy.rate_seed))
 		log_warning("no random numbers: which hosts share a place in the rate limit can be foreseen");
@@ -452,13 +452,14 @@ static enum daemon_exit open_service(struct daemon *daemon)
 {
 	struct dataplane_error refused;
 	struct control_error error;
+	const struct pcp_commit commit = persistence_pcp_commit(daemon->persistence);
 	struct operator operator;
 	char text[256];
 
 	daemon->service = pcp_service_new(daemon->loop, daemon->server, daemon->config);
 	daemon->expiry = expiry_new(daemon->loop, daemon->dp);
 	if (daemon->service)
-		pcp_service_set_commit(daemon->service, persistence_commit, persistence_ops_context(daemon->persistence));
+		pcp_service_set_commit(daemon->service, &commit);
 	persistence_start(daemon->persistence, daemon->loop);
 	if (!daemon->service || !daemon->expiry) {
 		log_error("out of memory");

@@ -216,7 +216,7 @@ static bool move_all(struct moving *moving, struct control_error *error)
 	if (lost.count && operator_tell_loss(moving->operator, &lost) < 0)
 		log_error("moved: mappings were lost, and the Epoch cannot be written");
 	explicit_parts_done(&lost);
-	persistence_commit(persistence_ops_context(moving->operator->persistence));
+	persistence_commit(moving->operator->persistence);
 	return is_done;
 }
 

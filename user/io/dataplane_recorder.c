@@ -13,8 +13,9 @@ struct dataplane_recorder {
 	struct recorder_source source;
 	struct store *store;
 	struct explicit_record record;
-	struct cgn_map_request *created;	/* by this batch */
+	struct cgn_map_request *created;	/* what nobody was told of yet */
 	size_t created_count, created_size;
+	size_t begun_count;			/* the first of them: by what is being committed */
 };
 
 bool dataplane_recorder_read(void *dp, const struct store *store, const struct store_key *key, struct explicit_record *ret_record)
@@ -285,14 +286,37 @@ _Static_assert(sizeof(struct dataplane_ops) == 13 * sizeof(void (*)(void)), "dat
 
 /* ---- committing ---- */
 
-bool dataplane_recorder_commit(void *context)
+bool dataplane_recorder_commit_begin(void *context)
 {
 	struct dataplane_recorder *recorder = context;
-	int failed = store_commit(recorder->store);
+
+	if (!store_commit_begin(recorder->store))
+		recorder->created_count = 0;
+	recorder->begun_count = recorder->created_count;
+	return store_is_writing(recorder->store);
+}
+
+/* They may be told of now. */
+static void forget_begun(struct dataplane_recorder *recorder)
+{
+	size_t i;
+
+	for (i = recorder->begun_count; i < recorder->created_count; i++)
+		recorder->created[i - recorder->begun_count] = recorder->created[i];
+	recorder->created_count -= recorder->begun_count;
+}
+
+/* What was decided since stands on what failed: both go, the youngest first. */
+bool dataplane_recorder_commit_end(void *context)
+{
+	struct dataplane_recorder *recorder = context;
+	int failed = store_commit_end(recorder->store);
 
 	while (failed && recorder->created_count)
 		take_back(recorder, &recorder->created[--recorder->created_count]);
-	recorder->created_count = 0;
+	if (!failed)
+		forget_begun(recorder);
+	recorder->begun_count = 0;
 	return !failed;
 }
 

@@ -27,9 +27,12 @@ void dataplane_recorder_free(struct dataplane_recorder *recorder);	/* NULL is fi
  * promised that could not be kept. */
 extern const struct dataplane_ops dataplane_recorder_ops;
 
-/* Between deciding a batch and answering it: true when all that was changed is durable. False: what the batch created has been
- * taken back, nothing of it may be answered as a success; to ask again is to be refused. */
-bool dataplane_recorder_commit(void *recorder);
+/* Between deciding requests and answering them: begins to make durable all that was changed. More may be decided meanwhile. False:
+ * nothing was, and nothing has begun. */
+bool dataplane_recorder_commit_begin(void *recorder);
+/* Waits. True: what was begun is durable. False: what was created since the last success has been taken back, that which was decided
+ * since the beginning too: nothing of it may be answered as a success; to ask again is to be refused. */
+bool dataplane_recorder_commit_end(void *recorder);
 
 /* Puts into the store how a part stands now, or that it does not: it was changed by other means than these operations. Durable with
  * the next commit. False: out of memory. */

@@ -17,7 +17,8 @@
 #include "udp_socket.h"
 
 #define LISTEN_MAX	256	/* addresses */
-#define ROUNDS		16	/* batches decided before they are committed together and answered */
+#define ROUNDS		8	/* batches decided before they are committed together and answered */
+#define GROUPS		2	/* one is decided while the other is committed */
 
 struct listener {
 	struct ev_io io;	/* io.data is the service */
@@ -25,17 +26,24 @@ struct listener {
 	bool is_wanted;		/* scratch of pcp_service_refresh() */
 };
 
+/* Requests that are committed together, of one socket. */
+struct group {
+	struct udp_batch *batches[ROUNDS];
+	unsigned rounds;	/* of them in use */
+	int fd;
+};
+
 struct pcp_service {
 	struct ev_loop *loop;
 	struct pcp_server *server;
 	const struct config *config;
-	bool (*commit)(void *context);
-	void *commit_context;
+	struct pcp_commit commit;
+	struct ev_io committed;
 	struct listener *listeners[LISTEN_MAX];
 	unsigned listener_count;
 	uint32_t internal_ifindex[CGN_INTERFACES_MAX];
 	unsigned internal_count;
-	struct udp_batch *batches[ROUNDS];
+	struct group groups[GROUPS], *waiting;	/* `waiting`: is decided and being committed */
 	struct pcp_service_stats stats;
 };
 
@@ -71,37 +79,82 @@ static void decide(struct pcp_service *service, struct udp_batch *batch, unsigne
 								UDP_DATAGRAM_MAX));
 }
 
-/* What could not be made safe is not promised: asked again, it is refused. */
-static void decide_again(struct pcp_service *service, unsigned rounds, uint64_t now_ms)
+/* What waits, up to ROUNDS batches. */
+static void group_decide(struct pcp_service *service, struct group *group, int fd)
 {
-	unsigned round, i;
+	uint64_t now_ms = monotonic_ms();
+	int count = UDP_BATCH_MAX, i;
 
-	for (round = 0; round < rounds; round++)
-		for (i = 0; i < udp_batch_count(service->batches[round]); i++)
-			decide(service, service->batches[round], i, now_ms);
+	group->fd = fd;
+	for (group->rounds = 0; group->rounds < ROUNDS && count == UDP_BATCH_MAX; group->rounds++) {
+		count = udp_batch_receive(group->batches[group->rounds], fd);
+		if (count <= 0)
+			break;
+		for (i = 0; i < count; i++)
+			decide(service, group->batches[group->rounds], (unsigned)i, now_ms);
+	}
 }
 
-/* Everything that waits, up to ROUNDS batches, is decided, made safe in one go, then answered. */
+/* What could not be made safe is not promised: asked again, it is refused. */
+static void group_decide_again(struct pcp_service *service, struct group *group)
+{
+	uint64_t now_ms = monotonic_ms();
+	unsigned round, i;
+
+	for (round = 0; round < group->rounds; round++)
+		for (i = 0; i < udp_batch_count(group->batches[round]); i++)
+			decide(service, group->batches[round], i, now_ms);
+}
+
+static void group_answer(struct pcp_service *service, struct group *group)
+{
+	unsigned i;
+
+	for (i = 0; i < group->rounds; i++)
+		service->stats.unsent += udp_batch_send(group->batches[i], group->fd);
+}
+
+/* Answers what is being committed, once it is. False: it failed, and with it all that was decided since. */
+static bool settle(struct pcp_service *service)
+{
+	struct group *group = service->waiting;
+	bool is_safe;
+
+	if (!group)
+		return true;
+	service->waiting = NULL;
+	is_safe = service->commit.end(service->commit.context);
+	ev_clear_pending(service->loop, &service->committed);
+	if (!is_safe)
+		group_decide_again(service, group);
+	group_answer(service, group);
+	return is_safe;
+}
+
+static void handle_committed(struct ev_loop *loop, struct ev_io *io, int events)
+{
+	(void)loop;
+	(void)events;
+	settle(io->data);
+}
+
+/* Answers leave in the order of their requests, and not before everything that was decided until then is safe. */
 static void handle_readable(struct ev_loop *loop, struct ev_io *io, int events)
 {
 	struct pcp_service *service = io->data;
-	uint64_t now_ms = monotonic_ms();
-	unsigned rounds, i;
-	int count = UDP_BATCH_MAX;
+	struct group *group = &service->groups[service->waiting == &service->groups[0]];
 
 	(void)loop;
 	(void)events;
-	for (rounds = 0; rounds < ROUNDS && count == UDP_BATCH_MAX; rounds++) {
-		count = udp_batch_receive(service->batches[rounds], io->fd);
-		if (count <= 0)
-			break;
-		for (i = 0; i < (unsigned)count; i++)
-			decide(service, service->batches[rounds], i, now_ms);
-	}
-	if (rounds && service->commit && !service->commit(service->commit_context))
-		decide_again(service, rounds, now_ms);
-	for (i = 0; i < rounds; i++)
-		service->stats.unsent += udp_batch_send(service->batches[i], io->fd);
+	group_decide(service, group, io->fd);
+	if (!group->rounds)
+		return;
+	if (!settle(service))
+		group_decide_again(service, group);
+	else if (service->commit.begin && service->commit.begin(service->commit.context))
+		service->waiting = group;
+	if (!service->waiting)
+		group_answer(service, group);
 }
 
 /* ---- sockets ---- */
@@ -150,6 +203,7 @@ static void listener_remove(struct pcp_service *service, unsigned index)
 {
 	struct listener *listener = service->listeners[index];
 
+	settle(service);	/* by this socket, perhaps */
 	ev_io_stop(service->loop, &listener->io);
 	close(listener->io.fd);
 	free(listener);
@@ -232,6 +286,7 @@ unsigned pcp_service_send(struct pcp_service *service, const uint8_t client4[4],
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(client_port) };
 	unsigned i, sent = 0;
 
+	settle(service);	/* it may tell of what is not safe yet */
 	memcpy(&to.sin_addr, client4, 4);
 	for (i = 0; i < service->listener_count; i++)
 		sent += sendto(service->listeners[i]->io.fd, bytes, len, MSG_DONTWAIT, (const struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
@@ -278,24 +333,33 @@ bool pcp_service_natpmp_address(const struct pcp_service *service, uint8_t ret_e
 
 /* ---- life ---- */
 
+static bool groups_init(struct pcp_service *service)
+{
+	unsigned i;
+
+	for (i = 0; i < GROUPS * ROUNDS; i++) {
+		service->groups[i / ROUNDS].batches[i % ROUNDS] = udp_batch_new();
+		if (!service->groups[i / ROUNDS].batches[i % ROUNDS])
+			return false;
+	}
+	return true;
+}
+
 struct pcp_service *pcp_service_new(struct ev_loop *loop, struct pcp_server *server, const struct config *config)
 {
 	struct pcp_service *service = calloc(1, sizeof(*service));
-	int i;
 
 	if (!service)
 		return NULL;
 	service->loop = loop;
 	service->server = server;
 	service->config = config;
-	for (i = 0; i < ROUNDS; i++) {
-		service->batches[i] = udp_batch_new();
-		if (!service->batches[i]) {
-			pcp_service_free(service);
-			return NULL;
-		}
-	}
-	return service;
+	ev_io_init(&service->committed, handle_committed, -1, EV_READ);
+	service->committed.data = service;
+	if (groups_init(service))
+		return service;
+	pcp_service_free(service);
+	return NULL;
 }
 
 void pcp_service_free(struct pcp_service *service)
@@ -304,10 +368,12 @@ void pcp_service_free(struct pcp_service *service)
 
 	if (!service)
 		return;
+	settle(service);
+	ev_io_stop(service->loop, &service->committed);
 	while (service->listener_count)
 		listener_remove(service, service->listener_count - 1);
-	for (i = 0; i < ROUNDS; i++)
-		udp_batch_free(service->batches[i]);
+	for (i = 0; i < GROUPS * ROUNDS; i++)
+		udp_batch_free(service->groups[i / ROUNDS].batches[i % ROUNDS]);
 	free(service);
 }
 
@@ -316,10 +382,11 @@ void pcp_service_set_config(struct pcp_service *service, const struct config *co
 	service->config = config;
 }
 
-void pcp_service_set_commit(struct pcp_service *service, bool (*commit)(void *context), void *context)
+void pcp_service_set_commit(struct pcp_service *service, const struct pcp_commit *commit)
 {
-	service->commit = commit;
-	service->commit_context = context;
+	service->commit = *commit;
+	ev_io_set(&service->committed, commit->done_fd, EV_READ);
+	ev_io_start(service->loop, &service->committed);
 }
 
 const struct pcp_service_stats *pcp_service_stats(const struct pcp_service *service)

@@ -26,9 +26,16 @@ bool pcp_service_refresh(struct pcp_service *service, char *error, size_t error_
 /* Another configuration, borrowed as the first; pcp_service_refresh() comes next. */
 void pcp_service_set_config(struct pcp_service *service, const struct config *config);
 
-/* What was decided must be safe before it is answered: called with a whole batch decided and none of it answered.
- * False: nothing of it is safe. All of the batch is decided anew, with nothing changed meanwhile, and then answered. */
-void pcp_service_set_commit(struct pcp_service *service, bool (*commit)(void *context), void *context);
+/* What was decided must be safe before it is answered. Requests are decided while what the ones before decided is being made safe. */
+struct pcp_commit {
+	bool (*begin)(void *context);	/* with a group of requests decided; false: there is nothing to make safe */
+	/* Waits. False: neither that group nor what was decided since is safe. All of it is decided anew, with nothing changed by that,
+	 * and then answered. */
+	bool (*end)(void *context);
+	void *context;
+	int done_fd;			/* readable once end() need not wait, until it was called */
+};
+void pcp_service_set_commit(struct pcp_service *service, const struct pcp_commit *commit);
 
 /* Unsolicited: one datagram to a client's port, from every address that it may have asked at. Returns how many were sent. */
 unsigned pcp_service_send(struct pcp_service *service, const uint8_t client4[4], uint16_t client_port, const uint8_t *bytes, size_t len);

@@ -10,6 +10,7 @@
 #include "dataplane_recorder.h"
 #include "event_loop.h"
 #include "log.h"
+#include "pcp_service.h"
 #include "persistence.h"
 #include "store.h"
 #include "store_record.h"
@@ -328,9 +329,15 @@ void *persistence_ops_context(struct persistence *persistence)
 	return persistence->recorder;
 }
 
-bool persistence_commit(void *ops_context)
+struct pcp_commit persistence_pcp_commit(struct persistence *persistence)
 {
-	return dataplane_recorder_commit(ops_context);
+	return (struct pcp_commit){ dataplane_recorder_commit_begin, dataplane_recorder_commit_end, persistence->recorder,
+		store_done_fd(persistence->store) };
+}
+
+bool persistence_commit(struct persistence *persistence)
+{
+	return !store_commit(persistence->store);
 }
 
 bool persistence_record(struct persistence *persistence, const struct cgn_explicit_key *key, const struct cgn_explicit *value)
@@ -344,30 +351,32 @@ bool persistence_record(struct persistence *persistence, const struct cgn_explic
 	return dataplane_recorder_note(persistence->recorder, &stored);
 }
 
-/* Blocks that packets claimed, and those that were given back. */
-static void look_at_blocks(struct persistence *persistence)
+/* Blocks that packets claimed, and those that were given back. False: not yet again. */
+static bool look_at_blocks(struct persistence *persistence)
 {
 	double now_s = monotonic_s();
 	int failed;
 
 	if (store_failure(persistence->store) || now_s - persistence->looked_s < TICK_S)
-		return;
+		return false;
 	persistence->looked_s = now_s;
 	failed = block_recorder_update(persistence->blocks);
 	if (failed)
 		log_error("cannot record port blocks: %s", store_strerror(failed));
+	return true;
 }
 
 static void handle_timer(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct persistence *persistence = timer->data;
-	bool is_busy;
+	bool is_busy, looked;
 
 	(void)events;
 	if (!store_failure(persistence->store))
 		store_snapshot_slice(persistence->snapshot);
-	look_at_blocks(persistence);
-	if (!store_tick(persistence->store))
+	looked = look_at_blocks(persistence);
+	/* requests do not wait for a slice: if they are being committed, their next commit takes it along */
+	if ((looked || !persistence->is_bound || !store_is_writing(persistence->store)) && !store_tick(persistence->store))
 		bind_store(persistence);
 	note_failure(persistence);
 	store_snapshot_consider(persistence->snapshot);

@@ -12,6 +12,7 @@ struct dataplane;
 struct dataplane_error;
 struct dataplane_ops;
 struct ev_loop;
+struct pcp_commit;
 struct persistence;	/* opaque */
 
 struct persistence_stats {
@@ -27,11 +28,13 @@ struct persistence_stats {
 struct persistence *persistence_open(const struct config *config, struct dataplane *dp, bool is_fresh, struct dataplane_error *error);
 void persistence_close(struct persistence *persistence);	/* NULL is fine */
 
-/* What the PCP server asks instead of the data plane itself; the context is for persistence_commit() too. */
+/* What the PCP server asks instead of the data plane itself. */
 extern const struct dataplane_ops *const persistence_ops;
 void *persistence_ops_context(struct persistence *persistence);
-/* Before answers are sent, see dataplane_recorder_commit(). */
-bool persistence_commit(void *ops_context);
+/* How the PCP service has made durable what it answers. */
+struct pcp_commit persistence_pcp_commit(struct persistence *persistence);
+/* Makes durable what was recorded otherwise. False: it is not yet, and will be with a later commit. */
+bool persistence_commit(struct persistence *persistence);
 
 /* From now on works in the background: agreement with the maps, the wall clock, a disk that was full. */
 void persistence_start(struct persistence *persistence, struct ev_loop *loop);

@@ -6,7 +6,7 @@
  * Store time: seconds that go on from boot to boot. Within a boot it runs with the boot clock, whatever happens to the wall
  * clock; over a reboot it advances by what the wall clock says has passed, never backwards. Every chunk carries both clocks.
  *
- * Functions returning int give 0 or -errno. One thread. */
+ * Functions returning int give 0 or -errno. They are called by one thread; a thread of the store's own writes what is begun. */
 #ifndef CGN_STORE_H
 #define CGN_STORE_H
 #include <stdbool.h>
@@ -70,6 +70,13 @@ int store_put(struct store *store, const struct store_record *record);
 /* Makes durable what was put since the last commit: on return 0 it survives power loss. On an error it stays put and is tried
  * again by the next call: until that succeeds, nothing more may be promised. Nothing put: returns at once. */
 int store_commit(struct store *store);
+/* The same while the caller goes on: what is put from now on is for the next commit. False: nothing to write, and nothing begun.
+ * store_commit_end() is due before the next one is begun; it waits. Meanwhile store_commit() and store_tick() wait, too, and return
+ * its failure. */
+bool store_commit_begin(struct store *store);
+int store_commit_end(struct store *store);
+bool store_is_writing(const struct store *store);	/* begun, and nobody has waited for it */
+int store_done_fd(const struct store *store);		/* readable from when what was begun is done until store_commit_end() */
 int store_failure(const struct store *store);	/* of the last commit: 0 or -errno */
 /* Once a second or so: notes a wall clock that was set, and gives back the space of forgotten records. */
 int store_tick(struct store *store);

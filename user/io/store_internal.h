@@ -33,6 +33,21 @@ struct store_chunk {
 	size_t len;
 };
 
+struct store_buffer {		/* encoded records */
+	uint8_t *bytes;
+	size_t len, size;
+};
+
+/* What one commit writes, and how that went. It, `env` and `file` are the thread's between worker_ask() and worker_take(). */
+struct store_job {
+	struct store_buffer records;	/* kept on a failure */
+	struct store_header header;
+	bool header_changed, is_trimming, is_trimmed;
+	uint64_t first, next;		/* sequence number of the first chunk, and of the one after the last */
+	uint64_t marked_ms;
+	int failed;
+};
+
 struct store {
 	struct store_options options;
 	char path[256];
@@ -45,9 +60,12 @@ struct store {
 	int failed;			/* the last commit's error */
 	uint64_t next;			/* sequence number of the next chunk */
 	uint64_t marked_ms;		/* wall minus boot clock as last written */
-	uint8_t *pending;
-	size_t pending_len, pending_size;
+	struct store_buffer pending;	/* for the next commit */
 	struct store_stats stats;
+	struct store_job job;
+	struct worker *worker;
+	enum { STORE_NOTHING, STORE_WRITING, STORE_WRITTEN } begun;	/* and not ended */
+	int begun_failed;
 };
 
 struct store_clocks store_read_clocks(const struct store *store);
@@ -78,7 +96,13 @@ int store_env_open(const char *path, size_t map_size, unsigned flags, MDB_env **
 bool store_env_is_whole(MDB_env *env, uint64_t file_size);
 
 /* ---- store.c ---- */
+int store_buffer_grow(struct store_buffer *buffer, size_t room);
+
+/* ---- store_open.c ---- */
 size_t store_map_size(const struct store_options *options);
-int store_write_header(struct store *store, MDB_txn *txn);
+
+/* ---- store_commit.c ---- */
+int store_write_header(const struct store *store, struct store_header *header, MDB_txn *txn);
+void store_do_job(void *store);		/* the worker's */
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "instance_lock.h"
 #include "store_internal.h"
+#include "worker.h"
 
 #define LOCK_WAIT_MS	1000	/* for a daemon that is just being killed */
 #define MAP_BYTES	8192	/* address space for each mapping: several copies of a long record */
@@ -108,7 +109,7 @@ static int create_file(struct store *store, const char *path)
 		return failed;
 	failed = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (!failed) {
-		failed = store_write_header(store, txn);
+		failed = store_write_header(store, &store->header, txn);
 		if (failed)
 			mdb_txn_abort(txn);
 		else
@@ -285,6 +286,12 @@ struct store *store_open(const struct store_options *options, struct store_repor
 		store_close(store);
 		return NULL;
 	}
+	store->worker = worker_new(store_do_job, store);
+	if (!store->worker) {
+		fail(&failure, "%s: cannot start a thread", store->path);
+		store_close(store);
+		return NULL;
+	}
 	failed = store_commit(store);	/* from now on it is of this boot */
 	if (failed)	/* a disk that is full may be read all the same */
 		store->stats.failures++;
@@ -295,13 +302,15 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	worker_free(store->worker);
 	if (store->env)
 		mdb_env_close(store->env);
 	if (store->file >= 0)
 		close(store->file);
 	if (store->lock >= 0)
 		close(store->lock);
-	free(store->pending);
+	free(store->pending.bytes);
+	free(store->job.records.bytes);
 	free(store);
 }
 
