@@ -167,6 +167,40 @@ static void test_keeps_all_of_the_same_layout(void **state)
 	dataplane_close(dp);
 }
 
+/* Earlier builds gave twice the room, or one element for each mapping where few have one: that is kept, unless the configuration names a
+ * number. */
+static void test_keeps_the_room_that_there_is(void **state)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
+	struct dataplane_error error;
+	uint32_t mappings, texts;
+	struct dataplane *dp;
+	bool fresh;
+
+	(void)state;
+	pin_in_place(bpf_map_create(BPF_MAP_TYPE_HASH, "mappings", sizeof(struct cgn_internal), sizeof(struct cgn_mapping), 8192, NULL), "mappings");
+	pin_in_place(bpf_map_create(BPF_MAP_TYPE_HASH, "descriptions", sizeof(struct cgn_explicit_key), sizeof(struct cgn_description), 8192,
+				    &options), "descriptions");
+	mappings = pinned_id("mappings");
+	texts = pinned_id("descriptions");
+	pretend(CGN_LAYOUT_VERSION);
+	dp = dataplane_open(plane.config, &fresh, &error);
+	if (!dp)
+		fail_msg("%s", error.text);
+	assert_int_equal(pinned_id("mappings"), mappings);
+	assert_int_equal(pinned_id("descriptions"), texts);
+	dataplane_close(dp);
+	plane.config->descriptions_max = 8192;
+	dp = dataplane_open(plane.config, &fresh, &error);
+	assert_non_null(dp);
+	dataplane_close(dp);
+	plane.config->descriptions_max = 4096;
+	expect_refused("`tables.descriptions` 8192", "4096");
+	plane.config->descriptions_max = 0;
+	plane.config->filters_max = 8192;
+	expect_refused("`tables.filters` 4096", "8192");
+}
+
 static void test_refuses_an_unknown_layout(void **state)
 {
 	char wanted[32];
@@ -216,6 +250,7 @@ static int tests(void)
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test_setup_teardown(test_adopts_the_layout_before, up, down),
 		cmocka_unit_test_setup_teardown(test_keeps_all_of_the_same_layout, up, down),
+		cmocka_unit_test_setup_teardown(test_keeps_the_room_that_there_is, up, down),
 		cmocka_unit_test_setup_teardown(test_refuses_an_unknown_layout, up, down),
 		cmocka_unit_test_setup_teardown(test_refuses_another_shape_of_what_is_kept, up, down),
 		cmocka_unit_test_setup_teardown(test_refuses_another_meta, up, down),

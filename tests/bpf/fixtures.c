@@ -19,7 +19,7 @@ const char *const scene_configs[SCENES] = {
 		"pools:\n  - {addresses: [192.0.2.1/32], ports: 1024-1151, block-size: 64}\n"
 		"subscribers: {prefixes: [198.51.100.0/24]}\n"
 		"tables: {mappings: 4096, subscribers: 3}\n",
-	[SCENE_TINY] =		/* two mappings (the table has room for twice as many) */
+	[SCENE_TINY] =		/* one mapping, and the few that `mappings` has room for beyond */
 		"pools:\n  - {addresses: [192.0.2.1/32]}\n"
 		"subscribers: {prefixes: [198.51.100.0/24]}\n"
 		"tables: {mappings: 1, subscribers: 64}\n",
@@ -118,8 +118,10 @@ static void take_both_blocks(struct plane *plane)
 
 static void fill_mappings(struct plane *plane)
 {
-	send_udp(plane, A, 1111, CGN_OUTBOUND);
-	send_udp(plane, B, 1111, CGN_OUTBOUND);
+	uint32_t i;
+
+	for (i = 0; i < config_mapping_room(plane->config); i++)
+		send_udp(plane, A, (uint16_t)(1111 + i), CGN_OUTBOUND);
 }
 
 /* A's port 5000 is 20000, which a request chose and packets keep: it wrote to REMOTE. */

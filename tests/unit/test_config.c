@@ -211,7 +211,7 @@ static const char full[] =
 	"timeouts: {udp: 121, tcp-established: 8000, tcp-transitory: 241, tcp-opening: 30, icmp: 61, rest: 0}\n"
 	"icmp-errors: {sender: 3, total: 77}\n"
 	"mss-clamp: 1300\n"
-	"tables: {mappings: 5000, subscribers: 70, addresses: 30}\n"
+	"tables: {mappings: 5000, subscribers: 70, addresses: 30, descriptions: 40, filters: 50}\n"
 	"filtering: address-dependent\n"
 	"pcp:\n"
 	"  listen: [198.51.100.1, 10.1.0.1]\n"
@@ -324,6 +324,8 @@ static void test_full_service(void **state)
 	assert_int_equal(config->mss_clamp, 1300);
 	assert_true(config->address_dependent);
 	assert_int_equal(config->subscribers_max, 70);
+	assert_int_equal(config_description_room(config), 40);
+	assert_int_equal(config_filter_room(config), 50);
 	assert_int_equal(config->pcp.listen4_count, 2);
 	assert_int_equal(config->pcp.listen4[0], IP(198, 51, 100, 1));
 	assert_int_equal(config->pcp.listen4[1], IP(10, 1, 0, 1));
@@ -842,6 +844,8 @@ static void test_bad_numbers(void **state)
 		{ MINIMAL "tables: {mappings: 16777217}\n", 6, { "tables.mappings" } },
 		{ MINIMAL "tables: {addresses: 4097}\n", 6, { "tables.addresses", "1 to 4096" } },
 		{ MINIMAL "tables: {addresses: 15}\n", 6, { "tables.addresses: 15 is less than the 16 addresses" } },
+		{ MINIMAL "tables: {descriptions: 0}\n", 6, { "tables.descriptions", "1 to 16777216" } },
+		{ MINIMAL "tables: {filters: 16777217}\n", 6, { "tables.filters", "1 to 16777216" } },
 		{ MINIMAL "tables: {subscribers: 4194305}\n", 6, { "tables.subscribers", "1 to 4194304" } },
 		{ MINIMAL "pcp: {lifetime: {min: 0}}\n", 6, { "pcp.lifetime.min", "1 to 31536000" } },
 		{ MINIMAL "pcp: {lifetime: {max: 4294967295}}\n", 6, { "pcp.lifetime.max" } },
@@ -963,6 +967,29 @@ static void test_warnings(void **state)
 	config_free(NULL);
 }
 
+/* Tables hold what they say. Texts and filters, which few mappings have, find room in a large table for an eighth of them. */
+static void test_rooms(void **state)
+{
+	static const char small[] = MINIMAL "tables: {mappings: 70000}\n", large[] = MINIMAL "tables: {mappings: 16777216, filters: 16777216}\n";
+	struct config *config = load_bytes(MINIMAL, sizeof(MINIMAL) - 1);
+
+	(void)state;
+	assert_non_null(config);
+	assert_in_range(config_mapping_room(config), 1000000, 1000064);
+	assert_int_equal(config_description_room(config), 125000);
+	assert_int_equal(config_filter_room(config), 125000);
+	config_free(config);
+	config = load_good(small);
+	assert_int_equal(config_description_room(config), 65536);
+	config->mappings_max = 65535;
+	assert_int_equal(config_description_room(config), 65535);
+	config_free(config);
+	config = load_good(large);
+	assert_int_equal(config_description_room(config), 1u << 21);
+	assert_int_equal(config_filter_room(config), 1u << 24);
+	config_free(config);
+}
+
 /* What the cache in front of the mappings is made of, and how its entries tell time. */
 static void test_cache(void **state)
 {
@@ -1022,6 +1049,7 @@ int main(void)
 		cmocka_unit_test(test_cut_anywhere),
 		cmocka_unit_test(test_bytes_changed_anywhere),
 		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_rooms),
 		cmocka_unit_test(test_cache),
 	};
 

@@ -29,11 +29,12 @@ struct memory_need memory_need(const struct config *config)
 	if (config->address_dependent)
 		need.ports += (uint64_t)CGN_SESSION_LINE(config_address_room(config), 0) * sizeof(struct cgn_session_line);
 	need.blocks = (uint64_t)config_block_room(config) * sizeof(struct cgn_block);
-	need.mappings = hash_bytes(config->mappings_max * 2ull, sizeof(struct cgn_internal), sizeof(struct cgn_mapping)) +
+	need.mappings = hash_bytes(config_mapping_room(config), sizeof(struct cgn_internal), sizeof(struct cgn_mapping)) +
 			((uint64_t)sizeof(struct cgn_cache_line) << config_cache_line_bits(config, config_address_room(config)));
 	need.explicit_mappings = hash_bytes(config->mappings_max, sizeof(struct cgn_explicit_key), sizeof(struct cgn_explicit));
 	/* texts and filters are allocated as they come: counted is what is there without any */
-	need.explicit_mappings += 2 * bucket_bytes(config->mappings_max) + bucket_bytes(config->subscribers_max);
+	need.explicit_mappings += bucket_bytes(config_description_room(config)) + bucket_bytes(config_filter_room(config)) +
+				  bucket_bytes(config->subscribers_max);
 	need.subscribers = hash_bytes(config->subscribers_max, sizeof(struct cgn_subscriber_key), sizeof(struct cgn_subscriber));
 	return need;
 }

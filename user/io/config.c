@@ -146,6 +146,38 @@ uint32_t config_block_room(const struct config *config)
 	return blocks + (config_address_room(config) - config_address_count(config)) * most;
 }
 
+/* No more are needed: the kernel finds every free element, whichever CPU freed it. It has a bucket for each, rounded up to a power of
+ * two, so that a bucket of a full table has one element at most on average. */
+#define MAPPINGS_SPARE 64
+
+uint32_t config_mapping_room(const struct config *config)
+{
+	return config->mappings_max + MAPPINGS_SPARE;
+}
+
+#define FEW_LEAST 65536u
+#define FEW_SHARE 8
+
+static uint32_t room_for_few(const struct config *config, uint32_t given)
+{
+	uint32_t few = config->mappings_max / FEW_SHARE;
+
+	if (given)
+		return given;
+	few = few < FEW_LEAST ? FEW_LEAST : few;
+	return few < config->mappings_max ? few : config->mappings_max;
+}
+
+uint32_t config_description_room(const struct config *config)
+{
+	return room_for_few(config, config->descriptions_max);
+}
+
+uint32_t config_filter_room(const struct config *config)
+{
+	return room_for_few(config, config->filters_max);
+}
+
 static bool pool_warning(const struct config *config, unsigned *n, char *text, size_t text_size)
 {
 	unsigned i;

@@ -94,6 +94,7 @@ struct config {
 	bool address_dependent;			/* filtering of what MAP and the operator did not make */
 	uint32_t mss_clamp;			/* most that a TCP SYN may say; 0: whatever it says */
 	uint32_t mappings_max, subscribers_max;
+	uint32_t descriptions_max, filters_max;	/* explicit mappings that have any; 0: as config_description_room() says */
 	uint32_t addresses_max;			/* external addresses that the tables have room for; 0: as many as there are */
 	struct config_pcp pcp;
 	struct config_log log;
@@ -116,6 +117,12 @@ uint32_t config_pool_blocks(const struct config_pool *pool);
 /* So many external addresses and port blocks tables are made for: those of the pools, and what `tables.addresses` wants beyond. */
 uint32_t config_address_room(const struct config *config);
 uint32_t config_block_room(const struct config *config);
+/* So many elements `mappings` has: tables.mappings, and a few for those that stand there twice while a subscriber moves. */
+uint32_t config_mapping_room(const struct config *config);
+/* So many elements `descriptions` and `filters` have. Few mappings have any, and the kernel takes 16 bytes for each element that could
+ * be there: a small table has room for all, a large one for an eighth. */
+uint32_t config_description_room(const struct config *config);
+uint32_t config_filter_room(const struct config *config);
 
 /* The cache in front of `mappings` (cgn/cache.h), in tables with room for so many external addresses: log2 of its lines, so that five of
  * the eight words of each are in use when all mappings are, and time has its bits; bits of an external address's index; and how a

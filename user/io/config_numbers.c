@@ -34,6 +34,8 @@ static const struct config_number {
 	{ "tables.mappings", AT(mappings_max), 1000000, 1, 1u << 24, 0, NULL },
 	{ "tables.addresses", AT(addresses_max), 0, 1, CGN_ADDRESSES_MAX, 0, NULL },
 	{ "tables.subscribers", AT(subscribers_max), 65536, 1, 1u << 22, 0, NULL },
+	{ "tables.descriptions", AT(descriptions_max), 0, 1, 1u << 24, 0, NULL },
+	{ "tables.filters", AT(filters_max), 0, 1, 1u << 24, 0, NULL },
 	{ "pcp.lifetime.min", AT(pcp.lifetime_min_s), 120, 1, YEAR_S, 120, "RFC 6887 section 15" },
 	{ "pcp.lifetime.max", AT(pcp.lifetime_max_s), 86400, 1, YEAR_S, 0, NULL },
 	/* neither a registered opcode nor the reserved one; results beyond those that are registered */

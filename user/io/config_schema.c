@@ -119,6 +119,8 @@ static const cyaml_schema_field_t tables_fields[] = {
 	NUMBER("mappings", config.mappings_max),
 	NUMBER("subscribers", config.subscribers_max),
 	NUMBER("addresses", config.addresses_max),
+	NUMBER("descriptions", config.descriptions_max),
+	NUMBER("filters", config.filters_max),
 	CYAML_FIELD_END
 };
 

@@ -182,11 +182,11 @@ bool dataplane_is_of_this_build(const struct dataplane *dp)
 static void size_maps(struct xcgn_bpf *skeleton, const struct config *config, uint32_t addresses)
 {
 	bpf_map__set_max_entries(skeleton->maps.next_hops, bpf_map__max_entries(skeleton->maps.next_hops) * (uint32_t)libbpf_num_possible_cpus());
-	bpf_map__set_max_entries(skeleton->maps.mappings, config->mappings_max * 2);
+	bpf_map__set_max_entries(skeleton->maps.mappings, config_mapping_room(config));
 	bpf_map__set_max_entries(skeleton->maps.cache, 1u << config_cache_line_bits(config, addresses));
 	bpf_map__set_max_entries(skeleton->maps.explicit, config->mappings_max);
-	bpf_map__set_max_entries(skeleton->maps.descriptions, config->mappings_max);
-	bpf_map__set_max_entries(skeleton->maps.filters, config->mappings_max);
+	bpf_map__set_max_entries(skeleton->maps.descriptions, config_description_room(config));
+	bpf_map__set_max_entries(skeleton->maps.filters, config_filter_room(config));
 	bpf_map__set_max_entries(skeleton->maps.epochs, config->subscribers_max);
 	bpf_map__set_max_entries(skeleton->maps.subscribers, config->subscribers_max);
 	bpf_map__set_max_entries(skeleton->maps.ports, addresses * CGN_PROTOCOLS * CGN_PORTS_PER_ADDRESS);
@@ -476,7 +476,8 @@ static bool fail_size(struct dataplane_error *error, const char *pin_dir, const 
 /* What tables cannot follow. Their pools they can: see dataplane_pools.c. */
 static bool check_sizes(const char *pin_dir, const struct config *config, const struct cgn_meta *meta, struct dataplane_error *error)
 {
-	uint32_t addresses = pinned_entries(pin_dir, DP_POOLS), sessions = pinned_entries(pin_dir, DP_SESSIONS);
+	uint32_t addresses = pinned_entries(pin_dir, DP_POOLS), sessions = pinned_entries(pin_dir, DP_SESSIONS),
+		 texts = pinned_entries(pin_dir, DP_DESCRIPTIONS), filters = pinned_entries(pin_dir, DP_FILTERS);
 
 	if (meta->mappings_max != config->mappings_max)
 		return fail_size(error, pin_dir, "tables.mappings", meta->mappings_max, config->mappings_max);
@@ -484,6 +485,10 @@ static bool check_sizes(const char *pin_dir, const struct config *config, const 
 		return fail_size(error, pin_dir, "tables.subscribers", meta->subscribers_max, config->subscribers_max);
 	if (addresses && config->addresses_max && config->addresses_max != addresses)
 		return fail_size(error, pin_dir, "tables.addresses", addresses, config->addresses_max);
+	if (texts && config->descriptions_max && config->descriptions_max != texts)
+		return fail_size(error, pin_dir, "tables.descriptions", texts, config->descriptions_max);
+	if (filters && config->filters_max && config->filters_max != filters)
+		return fail_size(error, pin_dir, "tables.filters", filters, config->filters_max);
 	if (sessions && (sessions > 1) != config->address_dependent)
 		return dataplane_fail(error, DATAPLANE_STATE,
 				      "%s: the tables were made for another `filtering` than the configuration has; restore that, or `xcgnctl detach` and `xcgnctl purge` (every mapping is lost)",
