@@ -111,7 +111,7 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 	}
 	if (before_s < now_s)	/* it was over: a new owner */
 		__builtin_memcpy(known->nonce, request->nonce, sizeof(known->nonce));
-	__builtin_memcpy(known->client6, request->client6, sizeof(known->client6));
+	store_u32(known->client4, load_u32(request->client6 + 12));
 	known->client_port = request->client_port;
 	request->created = 0;
 	return CGN_OK;

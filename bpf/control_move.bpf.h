@@ -35,12 +35,6 @@ static __always_inline void internal_rehome(struct cgn_internal *internal, const
 	internal->realm = to->realm;
 }
 
-static __always_inline bool client_is(const __u8 client6[16], const struct cgn_subscriber_key *subscriber)
-{
-	return !load_u32(client6) && !load_u32(client6 + 4) && load_u32(client6 + 8) == bpf_htonl(0xffff) &&
-	       load_u32(client6 + 12) == load_u32(subscriber->addr4);
-}
-
 /* Asked by the mapping's own client, which has the new address now: there it is told and recognised. */
 static __always_inline void part_settle(struct cgn_explicit_key *key, const struct move_walk *walk, __u16 generation)
 {
@@ -49,8 +43,8 @@ static __always_inline void part_settle(struct cgn_explicit_key *key, const stru
 	if (!part)
 		return;
 	part->generation = generation;
-	if (client_is(part->client6, &walk->from))
-		store_u32(part->client6 + 12, load_u32(walk->to.addr4));
+	if (load_u32(part->client4) == load_u32(walk->from.addr4))
+		store_u32(part->client4, load_u32(walk->to.addr4));
 }
 
 struct move_parts {

@@ -32,7 +32,7 @@ __noinline int peer_find(struct cgn_internal *internal, struct peer_remote *remo
 		}
 		key.ordinal = (__u8)ordinal;
 		part = bpf_map_lookup_elem(&explicit, &key);
-		if (part && part->remote_port == remote->remote_port && words_are_same(part->remote6, remote->remote6, 4))
+		if (part && part->remote_port == remote->remote_port && load_u32(part->remote4) == load_u32(remote->remote6 + 12))
 			return (int)(ordinal | PEER_KNOWN);
 	}
 	return (int)unused;

@@ -41,7 +41,7 @@ static __always_inline bool nonce_permits(const struct cgn_explicit *part, const
 {
 	if (request->nonce_policy == CGN_NONCE_OFF || explicit_is_over(part, now_s))
 		return true;
-	if (request->nonce_policy == CGN_NONCE_SAME_SOURCE && words_are_same(part->client6, request->client6, 4))
+	if (request->nonce_policy == CGN_NONCE_SAME_SOURCE && load_u32(part->client4) == load_u32(request->client6 + 12))
 		return true;
 	return words_are_same(part->nonce, request->nonce, 3);
 }
@@ -251,12 +251,12 @@ __noinline int explicit_enter(struct cgn_map_request *request, struct cgn_explic
 	if (!request || !key)
 		return CGN_BUSY;
 	__builtin_memcpy(entry.nonce, request->nonce, sizeof(entry.nonce));
-	__builtin_memcpy(entry.client6, request->client6, sizeof(entry.client6));
+	store_u32(entry.client4, load_u32(request->client6 + 12));
 	entry.client_port = request->client_port;
 	entry.created_s = now_s;
 	entry.expires_s = request->origin == CGN_STATIC ? CGN_FOREVER : now_s + request->lifetime_s;
 	entry.slot = PORT_NONE;
-	__builtin_memcpy(entry.remote6, request->remote6, sizeof(entry.remote6));
+	store_u32(entry.remote4, load_u32(request->remote6 + 12));
 	entry.remote_port = request->remote_port;
 	error = bpf_map_update_elem(&explicit, key, &entry, BPF_NOEXIST);
 	if (error == -17 /* EEXIST */)

@@ -126,7 +126,7 @@ __noinline int session_peer_verdict(struct cgn_internal *internal, __u32 remote_
 			continue;
 		key.ordinal = (__u8)ordinal;
 		part = bpf_map_lookup_elem(&explicit, &key);
-		if (part && load_u32(part->remote6 + 12) == remote_be && part->generation == mapping->state.generation)
+		if (part && load_u32(part->remote4) == remote_be && part->generation == mapping->state.generation)
 			return CGN_NEXT;
 	}
 	return CGN_DROP_UNASKED;

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 23	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 24	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -256,22 +256,24 @@ struct cgn_explicit_key {
 };
 CGN_ASSERT_SIZE(struct cgn_explicit_key, 32);
 
+/* Value of `explicit`. With key and hash header one element is 128 bytes. Requests carry addresses in the 16 bytes of RFC 6887; both
+ * of these are IPv4 ones. */
 struct cgn_explicit {
 	__u8 nonce[CGN_NONCE_LEN] __attribute__((aligned(4)));
 	__u32 expires_s;
-	__u8 client6[16];	/* who asked, for Mapping Updates (RFC 6887 section 14.2); IPv4-mapped */
+	__u8 client4[4];	/* who asked, for Mapping Updates (RFC 6887 section 14.2) */
+	__u8 remote4[4];	/* PEER: the remote peer, else zero */
 	__u16 client_port;
 	__u16 generation;	/* of the mapping it stands for */
 	__u32 slot;
 	__u32 created_s;
-	__u8 remote6[16];	/* PEER: the remote peer (IPv4-mapped), else zero */
 	__u16 remote_port;	/* PEER */
 	__u16 set_first;	/* PORT_SET: first internal port of its set (RFC 7753) */
 	__u16 set_size;		/* PORT_SET: ports of its set; 0: none */
 	__u8 described;		/* 1: `descriptions` has its text */
 	__u8 filtered;		/* MAP: 1: `filters` has an element of its mapping */
 };
-CGN_ASSERT_SIZE(struct cgn_explicit, 68);
+CGN_ASSERT_SIZE(struct cgn_explicit, 44);
 
 /* One FILTER of a MAP mapping (RFC 6887 section 13.3). */
 struct cgn_filter {

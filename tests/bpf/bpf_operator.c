@@ -336,7 +336,7 @@ static void move_keeps_everything(void **state)
 	assert_true(has_part(NEW, 6000, CGN_MAP, 0, &after));
 	assert_memory_equal(after.nonce, before.nonce, sizeof(after.nonce));
 	assert_int_equal(after.expires_s, before.expires_s);
-	assert_memory_equal(after.client6 + 12, key.internal.addr4, 4);
+	assert_memory_equal(after.client4, key.internal.addr4, 4);
 	assert_int_equal(after.client_port, 5350);
 	assert_true(dataplane_find_description(plane.dp, &key, &text));
 	assert_int_equal(text.length, 4);

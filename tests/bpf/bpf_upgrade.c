@@ -146,6 +146,132 @@ static void test_adopts_the_layout_before(void **state)
 	assert_true(invariants_check(dp, stdout, &found));
 }
 
+/* Value of `explicit` up to layout 23. */
+struct explicit_23 {
+	uint8_t nonce[12];
+	uint32_t expires_s;
+	uint8_t client6[16];
+	uint16_t client_port, generation;
+	uint32_t slot, created_s;
+	uint8_t remote6[16];
+	uint16_t remote_port, set_first, set_size;
+	uint8_t described, filtered;
+};
+
+static const uint8_t mapped6[12] = { [10] = 0xff, 0xff };
+
+/* MAP and PEER of many ports: more than are copied at once. */
+#define GRANTS 1500
+
+static struct cgn_map_request grant_of(unsigned number)
+{
+	char host[INET_ADDRSTRLEN];
+	struct cgn_map_request request = { .lifetime_s = 3600, .origin = number & 1 ? CGN_PEER : CGN_MAP, .client_port = (uint16_t)(number + 1),
+		.nonce = { (uint8_t)number, (uint8_t)(number >> 8), 7 } };
+
+	snprintf(host, sizeof(host), "198.51.100.%u", 2 + number % 50);
+	request.internal = plane_internal(UDP, host, (uint16_t)(1000 + number / 50));
+	memcpy(request.client6, mapped6, sizeof(mapped6));
+	memcpy(request.client6 + 12, (const uint8_t[]){ 10, 9, (uint8_t)(number >> 8), (uint8_t)number }, 4);
+	if (request.origin == CGN_PEER) {
+		memcpy(request.remote6, mapped6, sizeof(mapped6));
+		memcpy(request.remote6 + 12, (const uint8_t[]){ 203, 0, 113, (uint8_t)(1 + number % 200) }, 4);
+		request.remote_port = (uint16_t)(10000 + number);
+	}
+	return request;
+}
+
+static struct cgn_map_request grant(unsigned number)
+{
+	struct cgn_map_request request = grant_of(number);
+
+	assert_int_equal((request.origin == CGN_PEER ? dataplane_peer : dataplane_map)(plane.dp, &request), 0);
+	assert_int_equal(request.status, CGN_OK);
+	return request;
+}
+
+static struct cgn_explicit part_of(const struct dataplane *dp, unsigned number)
+{
+	struct cgn_map_request request = grant_of(number);
+	struct cgn_explicit_key key = { .internal = request.internal, .opcode = request.origin };
+	struct cgn_explicit part;
+
+	assert_true(dataplane_find_explicit(dp, &key, &part));
+	return part;
+}
+
+static void write_as_before(int fd, unsigned number)
+{
+	struct cgn_map_request request = grant_of(number);
+	struct cgn_explicit_key key = { .internal = request.internal, .opcode = request.origin };
+	struct cgn_explicit part = part_of(plane.dp, number);
+	struct explicit_23 before = { .expires_s = part.expires_s, .client_port = part.client_port, .generation = part.generation,
+		.slot = part.slot, .created_s = part.created_s, .remote_port = part.remote_port, .set_first = part.set_first,
+		.set_size = part.set_size, .described = part.described, .filtered = part.filtered };
+
+	memcpy(before.nonce, part.nonce, sizeof(before.nonce));
+	memcpy(before.client6, request.client6, sizeof(before.client6));
+	memcpy(before.remote6, request.remote6, sizeof(before.remote6));
+	assert_int_equal(bpf_map_update_elem(fd, &key, &before, BPF_NOEXIST), 0);
+}
+
+/* Values of `explicit` were longer: each is copied, and whoever has its nonce renews it. */
+static void test_converts_explicit_parts(void **state)
+{
+	struct cgn_explicit before[GRANTS], after;
+	struct cgn_map_request made[GRANTS], again;
+	struct dataplane_error error;
+	struct invariants found;
+	struct dataplane *dp;
+	uint32_t id;
+	unsigned i;
+	bool fresh;
+	int fd;
+
+	(void)state;
+	plane_stop(&plane);
+	plane_start(&plane, "pools:\n  - {name: main, addresses: [192.0.2.0/30]}\nsubscribers: {prefixes: [198.51.100.0/24]}\n"
+			    "tables: {mappings: 4096, subscribers: 256}\n");
+	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "explicit", sizeof(struct cgn_explicit_key), sizeof(struct explicit_23), 4096, NULL);
+	for (i = 0; i < GRANTS; i++) {
+		made[i] = grant(i);
+		before[i] = part_of(plane.dp, i);
+		assert_memory_equal(before[i].client4, made[i].client6 + 12, 4);
+		assert_memory_equal(before[i].remote4, made[i].remote6 + 12, 4);
+		write_as_before(fd, i);
+	}
+	pin_in_place(fd, "explicit");
+	id = pinned_id("explicit");
+	pretend(CGN_LAYOUT_VERSION);	/* of which it cannot be */
+	expect_refused("explicit: was made with another layout", "value 68 bytes");
+	pretend(23);
+	dp = dataplane_open(plane.config, &fresh, &error);
+	if (!dp)
+		fail_msg("%s", error.text);
+	assert_false(fresh);
+	assert_int_equal(pinned_meta().layout, CGN_LAYOUT_VERSION);
+	assert_int_not_equal(pinned_id("explicit"), id);
+	assert_true(dataplane_configure(dp, plane.config, &error));
+	dataplane_close(plane.dp);
+	plane.dp = dp;
+	for (i = 0; i < GRANTS; i++) {
+		after = part_of(dp, i);
+		assert_memory_equal(&before[i], &after, sizeof(after));
+		again = grant(i);
+		assert_int_equal(again.created, 0);
+		assert_memory_equal(&again.external, &made[i].external, sizeof(again.external));
+	}
+	assert_true(invariants_check(dp, stdout, &found));
+	assert_int_equal(found.explicit_mappings, GRANTS);
+	/* a start that was cut short after the copy: what is pinned is of this layout already */
+	pretend(23);
+	id = pinned_id("explicit");
+	dp = dataplane_open(plane.config, &fresh, &error);
+	assert_non_null(dp);
+	assert_int_equal(pinned_id("explicit"), id);
+	dataplane_close(dp);
+}
+
 /* Another build, the same layout: nothing is made anew, and what the counters say stays. */
 static void test_keeps_all_of_the_same_layout(void **state)
 {
@@ -249,6 +375,7 @@ static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test_setup_teardown(test_adopts_the_layout_before, up, down),
+		cmocka_unit_test_setup_teardown(test_converts_explicit_parts, up, down),
 		cmocka_unit_test_setup_teardown(test_keeps_all_of_the_same_layout, up, down),
 		cmocka_unit_test_setup_teardown(test_keeps_the_room_that_there_is, up, down),
 		cmocka_unit_test_setup_teardown(test_refuses_an_unknown_layout, up, down),

@@ -375,8 +375,7 @@ static inline bool model_details(void *dataplane, const struct cgn_listed *liste
 		return false;
 	memset(ret_details, 0, sizeof(*ret_details));
 	memcpy(ret_details->nonce, mapping->nonce, sizeof(ret_details->nonce));
-	ret_details->client6[10] = ret_details->client6[11] = 0xff;
-	memcpy(ret_details->client6 + 12, mapping->internal.addr4, 4);
+	memcpy(ret_details->client4, mapping->internal.addr4, 4);
 	ret_details->expires_s = mapping->expires_s;
 	return true;
 }

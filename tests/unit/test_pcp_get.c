@@ -131,7 +131,7 @@ static struct entry *add_of(struct get_fixture *f, uint8_t host, uint8_t protoco
 					     .external = { .addr4 = { 192, 0, 2, 1 }, .port = external, .protocol = protocol } },
 				 .details = { .expires_s = NOW_S + lifetime_s } };
 	memcpy(entry->details.nonce, nonce, sizeof(nonce));
-	memcpy(entry->details.client6, (const uint8_t[]){ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, host }, 16);
+	memcpy(entry->details.client4, (const uint8_t[]){ 198, 51, 100, host }, 4);
 	return entry;
 }
 
@@ -479,7 +479,7 @@ static void test_embedded_options(void **state)
 	uint8_t many[40];
 	size_t i;
 
-	add(f, UDP, 7000, 20000, 100)->details.client6[15] = 99;
+	add(f, UDP, 7000, 20000, 100)->details.client4[3] = 99;
 	add(f, UDP, 7001, 20001, 100);
 	begin_request(f, any_filter);
 	put_next(f, false, NULL, codes, sizeof(codes));
@@ -496,7 +496,7 @@ static void test_embedded_options(void **state)
 	expect_success(f, 2);
 	f->table.count = 0;
 	for (i = 0; i < 20; i++)
-		add(f, UDP, (uint16_t)(7000 + i), (uint16_t)(20000 + i), 100)->details.client6[15] = 99;
+		add(f, UDP, (uint16_t)(7000 + i), (uint16_t)(20000 + i), 100)->details.client4[3] = 99;
 	begin_request(f, any_filter);
 	put_next(f, false, NULL, codes, sizeof(codes));
 	ask(f);

@@ -96,9 +96,9 @@ static json_t *json_peers(const struct xcgnctl *ctl, const struct table_mapping 
 	for (; key.ordinal < CGN_PEERS_MAX; key.ordinal++) {
 		if (!(record->mapping.peers >> key.ordinal & 1) || !dataplane_find_explicit(ctl->dp, &key, &part))
 			continue;
-		peer = json_pack("{s:s, s:I, s:s, s:o}", "remote_peer", text_endpoint6(part.remote6, part.remote_port).text,
+		peer = json_pack("{s:s, s:I, s:s, s:o}", "remote_peer", text_endpoint4(part.remote4, part.remote_port).text,
 				 "remaining", (json_int_t)(part.expires_s > now->boot_s ? part.expires_s - now->boot_s : 0),
-				 "client", text_endpoint6(part.client6, part.client_port).text, "description", json_description(ctl, &key));
+				 "client", text_endpoint4(part.client4, part.client_port).text, "description", json_description(ctl, &key));
 		if (peer && ctl->listing.nonces)
 			json_object_set_new(peer, "nonce", json_nonce(&part));
 		json_array_append_new(peers, peer);
@@ -126,7 +126,7 @@ static json_t *describe(const struct xcgnctl *ctl, const struct table_mapping *r
 			   "created", now->boot_unix + mapping->created_s,
 			   "idle", json_idle(mapping, now),
 			   "tcp", record->internal.protocol == IPPROTO_TCP ? json_tcp(mapping) : json_null(),
-			   "client", is_client ? json_string(text_endpoint6(part->client6, part->client_port).text) : json_null(),
+			   "client", is_client ? json_string(text_endpoint4(part->client4, part->client_port).text) : json_null(),
 			   "description", is_client ? json_description(ctl, &key) : json_null(),
 			   "peers", json_peers(ctl, record, now));
 	if (object && ctl->listing.nonces)

@@ -10,6 +10,7 @@
 #include "explicit_parts.h"
 #include "log.h"
 #include "notices.h"
+#include "pcp_codec.h"
 #include "persistence.h"
 #include "table_walk.h"
 #include "xcgnd_operator.h"
@@ -98,14 +99,17 @@ static bool clear_batch(struct clearing *clearing, const uint32_t *slots, uint32
 {
 	const struct operator *operator = clearing->operator;
 	struct explicit_parts parts = {};
+	uint8_t client6[16];
 	bool is_done = true;
 	int clients = 0;
 	size_t i;
 
 	if (!explicit_parts_read(&parts, operator->dp, slots, count, clearing->origins & (CGN_MAP | CGN_PEER)))
 		is_done = operator_fail(error, DATAPLANE_KERNEL, "clear: out of memory");
-	for (i = 0; is_done && clearing->is_all && i < parts.count; i++)
-		notices_add(operator->notices, parts.part[i].value.client6, parts.part[i].value.client_port);
+	for (i = 0; is_done && clearing->is_all && i < parts.count; i++) {
+		pcp_address_from_ipv4(parts.part[i].value.client4, client6);
+		notices_add(operator->notices, client6, parts.part[i].value.client_port);
+	}
 	if (is_done && clearing->is_all && parts.count && !clearing->has_reset_all) {
 		clearing->has_reset_all = announce_reset(operator->announce, CGN_EPOCH_CLEARED);
 		is_done = clearing->has_reset_all;

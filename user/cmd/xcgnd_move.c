@@ -26,11 +26,6 @@ struct moving {
 	json_t *left_list;
 };
 
-static void client_of(const struct cgn_subscriber_key *subscriber, uint8_t ret_client6[16])
-{
-	pcp_address_from_ipv4(subscriber->addr4, ret_client6);
-}
-
 /* ---- blocks ---- */
 
 static bool move_block(struct moving *moving, uint32_t position, struct control_error *error)
@@ -77,13 +72,11 @@ static void end_implicit(struct moving *moving)
 static void tell_update(const struct moving *moving, const struct explicit_part *part)
 {
 	struct explicit_part moved = *part;
-	uint8_t old6[16];
 
-	client_of(&moving->from, old6);
 	memcpy(moved.key.internal.addr4, moving->to.addr4, sizeof(moved.key.internal.addr4));
 	/* its own client is now where the mapping is; who asked for another host is where it was */
-	if (!memcmp(part->value.client6, old6, 16))
-		client_of(&moving->to, moved.value.client6);
+	if (!memcmp(part->value.client4, moving->from.addr4, sizeof(part->value.client4)))
+		memcpy(moved.value.client4, moving->to.addr4, sizeof(moved.value.client4));
 	operator_tell_update(moving->operator, &moved);
 }
 
@@ -162,8 +155,8 @@ static void carry_epoch(const struct moving *moving)
 	uint32_t now_s = dataplane_now_s(), base_s;
 	uint8_t old6[16], new6[16];
 
-	client_of(&moving->from, old6);
-	client_of(&moving->to, new6);
+	pcp_address_from_ipv4(moving->from.addr4, old6);
+	pcp_address_from_ipv4(moving->to.addr4, new6);
 	base_s = now_s - pcp_server_epoch_of(moving->operator->server, old6, now_s);
 	if (now_s - base_s == pcp_server_epoch_of(moving->operator->server, new6, now_s))
 		return;

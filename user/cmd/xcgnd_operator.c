@@ -56,14 +56,14 @@ bool operator_tell_update(const struct operator *operator, const struct explicit
 	update.set_first = part->value.set_first;
 	update.set_size = part->value.set_size;
 	pcp_address_from_ipv4(part->key.internal.addr4, update.internal6);
-	memcpy(update.client6, part->value.client6, sizeof(update.client6));
+	pcp_address_from_ipv4(part->value.client4, update.client6);
 	memcpy(update.peer.map.nonce, part->value.nonce, sizeof(update.peer.map.nonce));
 	update.peer.map.protocol = part->key.internal.protocol;
 	update.peer.map.internal_port = part->key.internal.port;
 	update.peer.map.external_port = part->external.port;
 	pcp_address_from_ipv4(part->external.addr4, update.peer.map.external6);
 	update.peer.remote_port = part->value.remote_port;
-	memcpy(update.peer.remote6, part->value.remote6, sizeof(update.peer.remote6));
+	pcp_address_from_ipv4(part->value.remote4, update.peer.remote6);
 	add_filters(operator, part, &update);
 	return announce_update(operator->announce, &update);
 }
@@ -71,7 +71,7 @@ bool operator_tell_update(const struct operator *operator, const struct explicit
 static int compare_clients(const void *a, const void *b)
 {
 	const struct explicit_part *x = *(const struct explicit_part *const *)a, *y = *(const struct explicit_part *const *)b;
-	int order = memcmp(x->value.client6, y->value.client6, sizeof(x->value.client6));
+	int order = memcmp(x->value.client4, y->value.client4, sizeof(x->value.client4));
 
 	return order ? order : (x->value.client_port > y->value.client_port) - (x->value.client_port < y->value.client_port);
 }
@@ -80,6 +80,7 @@ int operator_tell_loss(const struct operator *operator, const struct explicit_pa
 {
 	const struct explicit_part **sorted = calloc(lost->count + 1, sizeof(*sorted));
 	const struct cgn_explicit *before = NULL, *value;
+	uint8_t client6[16];
 	int clients = 0;
 	size_t i;
 
@@ -90,10 +91,11 @@ int operator_tell_loss(const struct operator *operator, const struct explicit_pa
 	qsort(sorted, lost->count, sizeof(*sorted), compare_clients);
 	for (i = 0; i < lost->count && clients >= 0; i++) {
 		value = &sorted[i]->value;
-		if (!before || memcmp(before->client6, value->client6, sizeof(value->client6)))
-			clients = announce_reset_of(operator->announce, value->client6, CGN_EPOCH_CLEARED) ? clients + 1 : -1;
+		pcp_address_from_ipv4(value->client4, client6);
+		if (!before || memcmp(before->client4, value->client4, sizeof(value->client4)))
+			clients = announce_reset_of(operator->announce, client6, CGN_EPOCH_CLEARED) ? clients + 1 : -1;
 		if (clients >= 0)
-			notices_add(operator->notices, value->client6, value->client_port);
+			notices_add(operator->notices, client6, value->client_port);
 		before = value;
 	}
 	free(sorted);

@@ -140,11 +140,9 @@ struct attributes {
 
 static bool encode_third_party(struct attributes *attributes, unsigned n, struct writer *w)
 {
-	const uint8_t *internal6 = attributes->next->internal6;
-
-	if (n || !memcmp(attributes->details->client6, internal6, 16))
+	if (n || !memcmp(attributes->details->client4, attributes->listed->internal.addr4, sizeof(attributes->details->client4)))
 		return false;
-	pcp_encode_third_party(w, internal6);
+	pcp_encode_third_party(w, attributes->next->internal6);
 	return true;
 }
 

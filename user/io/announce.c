@@ -93,28 +93,29 @@ static void tell_natpmp_address(struct announce *announce, const uint8_t client6
 	announce->stats.unicasts += pcp_service_send(announce->service, client6 + 12, PCP_CLIENT_PORT, message, len);
 }
 
-static void tell_natpmp_client(struct announce *announce, const struct cgn_explicit *element)
+static void tell_natpmp_client(struct announce *announce, const struct cgn_explicit *element, const uint8_t client6[16])
 {
 	uint32_t count, address = CGN_SLOT_ADDRESS(element->slot);
 	const struct cgn_pool *pools = dataplane_pools(announce->dp, &count);
 
 	if (address < count)
-		tell_natpmp_address(announce, element->client6, pools[address].addr4);
+		tell_natpmp_address(announce, client6, pools[address].addr4);
 }
 
 static void tell_client(struct announce *announce, const struct cgn_explicit_key *key, const struct cgn_explicit *element)
 {
-	uint8_t message[MESSAGE_MAX];
+	uint8_t message[MESSAGE_MAX], client6[16];
 	size_t len;
 
-	if (!element->client_port || !pcp_address_is_ipv4(element->client6))
+	if (!element->client_port)
 		return;
-	if (!announcer_take_unicast(announce->announcer, element->client6, element->client_port))
+	pcp_address_from_ipv4(element->client4, client6);
+	if (!announcer_take_unicast(announce->announcer, client6, element->client_port))
 		return;
-	len = pcp_server_announcement_to(announce->server, element->client6, dataplane_now_s(), message, sizeof(message));
-	announce->stats.unicasts += pcp_service_send(announce->service, element->client6 + 12, element->client_port, message, len);
+	len = pcp_server_announcement_to(announce->server, client6, dataplane_now_s(), message, sizeof(message));
+	announce->stats.unicasts += pcp_service_send(announce->service, element->client4, element->client_port, message, len);
 	if (key->opcode == CGN_MAP && pcp_server_may_be_natpmp(announce->server, element->nonce))
-		tell_natpmp_client(announce, element);
+		tell_natpmp_client(announce, element, client6);
 }
 
 /* As many as may be told now, or as are worth a slice of the loop's time. */

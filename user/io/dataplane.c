@@ -442,7 +442,8 @@ static bool take_over(struct dataplane *dp, const struct config *config, struct 
 	if (failed)
 		done = dataplane_fail(error, DATAPLANE_KERNEL, "cannot load this build's programs over the pinned maps: %s", strerror(-failed));
 	else
-		done = dataplane_pin_new_maps(skeleton->obj, dp->pin_dir, error) && pin_programs(dp, skeleton, error);
+		done = dataplane_convert_maps(skeleton->obj, dp->pin_dir, error) && dataplane_pin_new_maps(skeleton->obj, dp->pin_dir, error) &&
+		       pin_programs(dp, skeleton, error);
 	if (done) {
 		dp->packet_program[CGN_INTERNAL_SIDE] = fcntl(bpf_program__fd(skeleton->progs.cgn_outbound), F_DUPFD_CLOEXEC, 3);
 		dp->packet_program[CGN_EXTERNAL_SIDE] = fcntl(bpf_program__fd(skeleton->progs.cgn_inbound), F_DUPFD_CLOEXEC, 3);

@@ -79,10 +79,17 @@ void dataplane_drop_packet_programs(struct dataplane *dp);
 /* May maps of this layout version be adopted? */
 bool dataplane_layout_is_known(uint32_t layout);
 /* Has an opened object take over the maps below pin_dir. Those that may be empty will be made by its load if they do not fit, are missing
- * or of another layout version; of others it is DATAPLANE_STATE, with the reason. */
+ * or of another layout version, and so will those that can be converted; of others it is DATAPLANE_STATE, with the reason. */
 bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, bool same_layout, struct dataplane_error *error);
 /* After the load: pins those that were made, each in the place of the one before. */
 bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
+
+/* ---- dataplane_convert.c ---- */
+struct bpf_map_info;
+
+bool dataplane_may_convert(const char *name, const struct bpf_map_info *pinned);
+/* After the load, and before they are pinned: fills new maps with what those hold that they replace. */
+bool dataplane_convert_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
 
 /* ---- dataplane_control.c ---- */
 int dataplane_pool(struct dataplane *dp, struct cgn_pool_request *request);

@@ -27,10 +27,11 @@ static const char *const made_anew[] = {
  * 20: an entry of `pools` has in the upper halves of two words, which were 0, what is planned there (little-endian); settings.
  * 21: settings; counters.
  * 22: `interfaces`, `links`, `next_hops`; counters.
- * 23: `cache`; settings. */
+ * 23: `cache`; settings.
+ * 24: `explicit`, whose elements are copied. */
 static const uint32_t same_where_kept[] = {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+	23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
 #endif
 };
 
@@ -79,7 +80,7 @@ static bool reuse(struct bpf_map *map, const char *pin_dir, bool same_layout, st
 	failed = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
 	if (!failed && fits(map, &info, replaceable))
 		failed = bpf_map__reuse_fd(map, fd);
-	else if (!failed && !replaceable)
+	else if (!failed && !replaceable && (same_layout || !dataplane_may_convert(name, &info)))
 		failed = -EBADMSG;
 	if (fd >= 0)
 		close(fd);

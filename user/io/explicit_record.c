@@ -2,6 +2,7 @@
 #include <string.h>
 #include "dataplane.h"
 #include "explicit_record.h"
+#include "pcp_codec.h"
 #include "store.h"
 
 #define FILTER_LEN 19	/* of EXPLICIT_FILTERS */
@@ -48,11 +49,11 @@ bool explicit_record_from(const struct dataplane *dp, const struct store *store,
 	record.key.internal = key->internal;
 	record.key.opcode = key->opcode;
 	if (key->opcode == CGN_PEER) {
-		memcpy(record.key.remote6, value->remote6, sizeof(record.key.remote6));
+		pcp_address_from_ipv4(value->remote4, record.key.remote6);
 		record.key.remote_port = value->remote_port;
 	}
 	memcpy(record.nonce, value->nonce, sizeof(record.nonce));
-	memcpy(record.client6, value->client6, sizeof(record.client6));
+	pcp_address_from_ipv4(value->client4, record.client6);
 	memcpy(record.external4, pools[address].addr4, sizeof(record.external4));
 	writer_init(&w, ret_record->attributes, sizeof(ret_record->attributes));
 	if (value->described)
@@ -88,7 +89,7 @@ bool explicit_record_find(const struct dataplane *dp, const struct store_key *ke
 	for (ordinal = 0; ordinal < CGN_PEERS_MAX; ordinal++) {
 		ret_key->ordinal = (__u8)ordinal;
 		if (mapping.peers >> ordinal & 1 && dataplane_find_explicit(dp, ret_key, ret_value) &&
-		    ret_value->remote_port == key->remote_port && !memcmp(ret_value->remote6, key->remote6, sizeof(key->remote6)))
+		    ret_value->remote_port == key->remote_port && !memcmp(ret_value->remote4, key->remote6 + 12, sizeof(ret_value->remote4)))
 			return true;
 	}
 	return false;

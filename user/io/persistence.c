@@ -10,6 +10,7 @@
 #include "dataplane_recorder.h"
 #include "event_loop.h"
 #include "log.h"
+#include "pcp_codec.h"
 #include "pcp_service.h"
 #include "persistence.h"
 #include "store.h"
@@ -345,7 +346,7 @@ bool persistence_record(struct persistence *persistence, const struct cgn_explic
 	struct store_key stored = { .internal = key->internal, .opcode = key->opcode };
 
 	if (key->opcode == CGN_PEER) {
-		memcpy(stored.remote6, value->remote6, sizeof(stored.remote6));
+		pcp_address_from_ipv4(value->remote4, stored.remote6);
 		stored.remote_port = value->remote_port;
 	}
 	return dataplane_recorder_note(persistence->recorder, &stored);
