@@ -18,6 +18,7 @@
 static struct store_clocks fixture_clocks = { .boot_ms = 5000000, .wall_ms = 1700000000000 };
 static const char *fixture_boot = "boot-1";
 static char fixture_directory[64], fixture_file[96];
+static bool fixture_will_be_read = true;
 static char fixture_error[512];
 
 static inline struct store_clocks fixture_read_clocks(void)
@@ -33,6 +34,7 @@ static inline int store_fixture_up(void **state)
 	fixture_clocks = (struct store_clocks){ .boot_ms = 5000000, .wall_ms = 1700000000000 };
 	fixture_clocks_of = fixture_read_clocks;
 	fixture_boot = "boot-1";
+	fixture_will_be_read = true;
 	/* memory if there is some: what a flush means is for test_store_power to say, not for this machine's disk */
 	strcpy(fixture_directory, access("/dev/shm", W_OK) ? "/tmp/xcgn-store-XXXXXX" : "/dev/shm/xcgn-store-XXXXXX");
 	if (!mkdtemp(fixture_directory))
@@ -52,7 +54,7 @@ static inline int store_fixture_down(void **state)
 
 static inline struct store *fixture_open_as(struct store_report *report)
 {
-	struct store_options options = { .directory = fixture_directory, .mappings_max = 1000, .will_be_read = true,
+	struct store_options options = { .directory = fixture_directory, .mappings_max = 1000, .will_be_read = fixture_will_be_read,
 		.boot_id = fixture_boot, .read_clocks = fixture_clocks_of };
 
 	return store_open(&options, report, fixture_error, sizeof(fixture_error));

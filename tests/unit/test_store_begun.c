@@ -73,11 +73,37 @@ static void begun_fails(void **state)
 	store_close(store);
 }
 
+/* A daemon whose maps lived on answers before it has written anything but what the answer promises. */
+static void opening_waits_for_the_disk_only_to_read(void **state)
+{
+	struct store *store = fixture_open(STORE_CREATED);
+
+	(void)state;
+	fixture_put_grants(store, 0, 10);
+	assert_int_equal(store_commit(store), 0);
+	store_close(store);
+	fixture_will_be_read = false;
+	store = fixture_open(STORE_ADOPTED);
+	assert_int_equal(store_stats(store).commits, 0);
+	store_close(store);				/* killed at once: nothing has happened */
+	store = fixture_open(STORE_ADOPTED);
+	fixture_put_grants(store, 10, 20);
+	assert_true(store_commit_begin(store));
+	assert_int_equal(store_commit_end(store), 0);
+	assert_int_equal(store_stats(store).commits, 1);
+	store_close(store);
+	fixture_will_be_read = true;
+	store = fixture_open(STORE_ADOPTED);
+	assert_int_equal(store_stats(store).commits, 1);
+	expect_held(store, 0, 20, 20);
+	store_close(store);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, store_fixture_up, store_fixture_down)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CASE(begun_goes_on_meanwhile), CASE(begun_fails) };
+	const struct CMUnitTest tests[] = { CASE(begun_goes_on_meanwhile), CASE(begun_fails), CASE(opening_waits_for_the_disk_only_to_read) };
 
 	return cmocka_run_group_tests_name("store_begun", tests, NULL, NULL);
 }

@@ -253,6 +253,9 @@ static bool start(struct persistence *persistence, const struct store_report *re
 		return false;
 	if (store_snapshot_is_running(persistence->snapshot))	/* which writes them all */
 		block_recorder_adopt(persistence->blocks);
+	/* a store that was theirs before has all that matters: the rest goes with the first answer, or the first look */
+	if (persistence->is_bound)
+		return true;
 	/* fresh maps have promised nothing yet, and will not before a commit succeeds: packets need not wait for that */
 	if (!store_commit(persistence->store) || !meta)
 		bind_store(persistence);

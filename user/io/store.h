@@ -23,7 +23,7 @@ struct store_clocks { uint64_t boot_ms, wall_ms; };	/* CLOCK_MONOTONIC, CLOCK_RE
 struct store_options {
 	const char *directory;		/* made, 0700, if it is missing */
 	uint32_t mappings_max;		/* bounds the file */
-	bool will_be_read;		/* every byte is checked, not only the ends */
+	bool will_be_read;		/* every byte is checked, not only the ends; that it was opened is durable on return */
 	/* For tests; NULL: the kernel's. */
 	const char *boot_id;
 	struct store_clocks (*read_clocks)(void);

@@ -271,7 +271,6 @@ struct store *store_open(const struct store_options *options, struct store_repor
 	struct failure failure = { error, error_size };
 	struct store *store = calloc(1, sizeof(*store));
 	bool was_here;
-	int failed;
 
 	memset(ret_report, 0, sizeof(*ret_report));
 	if (!store) {
@@ -292,9 +291,9 @@ struct store *store_open(const struct store_options *options, struct store_repor
 		store_close(store);
 		return NULL;
 	}
-	failed = store_commit(store);	/* from now on it is of this boot */
-	if (failed)	/* a disk that is full may be read all the same */
-		store->stats.failures++;
+	/* What reads it may end here and now: that is to be known the next time. A disk that is full may be read all the same. */
+	if (options->will_be_read)
+		store_commit(store);
 	return store;
 }
 
