@@ -209,7 +209,10 @@ static void *map_memory(int fd, uint32_t *ret_count, bool writable)
 	bytes = ((size_t)info.max_entries * ((info.value_size + 7u) & ~7u) + page - 1) / page * page;
 	memory = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 	*ret_count = info.max_entries;
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return NULL;
+	madvise(memory, bytes, MADV_DONTFORK);	/* its page tables would be copied for a child that never looks */
+	return memory;
 }
 
 static void unmap_memory(void *memory, size_t bytes)

@@ -102,12 +102,27 @@ static bool check_block(const struct config *config, const struct cgn_pool *pool
 			      is_operators ? ", or was: such blocks are free when their address has left" : has_place ? ", whose ports are others then" : "");
 }
 
+/* Without these any block may be anybody's. */
+static bool has_computed(const struct config *config, const struct cgn_pool *pools, uint32_t pool_count)
+{
+	bool found = false;
+	uint32_t i;
+
+	for (i = 0; i < config->pools_count; i++)
+		found |= config->pools[i].is_deterministic;
+	for (i = 0; i < pool_count; i++)
+		found |= pools[i].planned > 0;
+	return found;
+}
+
 static bool check_owners(const struct dataplane *dp, const struct config *config, const struct cgn_pool *pools, uint32_t pool_count,
 			 struct dataplane_error *error)
 {
 	const struct cgn_block *blocks = dp->blocks, *block;
 	uint32_t i, number;
 
+	if (!has_computed(config, pools, pool_count))
+		return true;
 	for (i = 0; i < pool_count; i++) {
 		if (pools[i].state == CGN_POOL_LEAVING)
 			continue;
