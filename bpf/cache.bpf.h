@@ -22,30 +22,38 @@ static __always_inline struct cgn_cache_line *cache_line(const struct cgn_settin
 	return bpf_map_lookup_elem(&cache, &index);
 }
 
-/* The word with this tag, or 0. Which it is cannot be foretold, and a wrong guess would be found out only when the line has come out
- * of memory: reckoned, therefore, and not branched. A function of its own, so that the verifier walks it once. */
+/* `word` if it has this tag, else `other`. Which it is cannot be foretold, and a wrong guess would be found out only when the line has
+ * come out of memory: reckoned, therefore, and not branched, whatever the compiler thinks of it. */
+static __always_inline __u64 cache_either(__u64 word, __u64 other, __u64 tag, __u32 shift)
+{
+	__u64 mask = (__u64)((__s64)(((word ^ tag) >> (shift & 63)) - 1) >> 63);	/* all ones if it differs by nothing, else 0 */
+
+	cgn_forget(mask);
+	return other ^ ((other ^ word) & mask);
+}
+
+/* The word with this tag, or 0. A function of its own, so that the verifier walks it once. */
 __noinline __u64 cache_scan(struct cgn_cache_line *line, __u64 tag, __u32 shift)
 {
-	__u64 found = 0, word;
+	__u64 found = 0;
 	int i;
 
 	if (!line)
 		return 0;
-	for (i = 0; i < CGN_CACHE_WAYS; i++) {
-		word = cgn_read_once(line->word[i]);
-		/* all ones if it differs by nothing, else 0 */
-		found ^= (found ^ word) & (__u64)((__s64)(((word ^ tag) >> (shift & 63)) - 1) >> 63);
-	}
+	for (i = 0; i < CGN_CACHE_WAYS; i++)
+		found = cache_either(cgn_read_once(line->word[i]), found, tag, shift);
 	return found;
 }
 
-/* The same, where it belongs first: most are there. */
+/* The same, in the two places first where all but a few per cent are. */
 static __always_inline __u64 cache_pick(const struct cgn_settings *settings, struct cgn_cache_line *line, __u64 product)
 {
 	__u64 tag = cache_tag(settings, product), word;
+	__u32 shift = cache_tag_shift(settings);
 
-	word = cgn_read_once(line->word[cache_place(settings, product)]);
-	return cache_differs(settings, word, tag) ? cache_scan(line, tag, cache_tag_shift(settings)) : word;
+	word = cache_either(cgn_read_once(line->word[cache_second_place(settings, product)]),
+			    cgn_read_once(line->word[cache_place(settings, product)]), tag, shift);
+	return cache_differs(settings, word, tag) ? cache_scan(line, tag, shift) : word;
 }
 
 /* True: *external is the endpoint, and nothing is to be written. */
@@ -102,14 +110,18 @@ __noinline int cache_drop(struct cgn_internal *internal)
 	return 0;
 }
 
-/* Where an entry goes: where it is, else where it belongs, else to a free word, else where it belongs nevertheless. */
+/* Where an entry goes: where it is, else to its first place that is free, else to any free word, else to its first place nevertheless. */
 static __always_inline __u32 cache_choose(const struct cgn_settings *settings, const struct cgn_cache_line *line, __u64 product)
 {
+	__u32 place = cache_place(settings, product), second = cache_second_place(settings, product);
 	__u64 tag = cache_tag(settings, product), seen;
-	__u32 place = cache_place(settings, product);
 	bool is_free = !cgn_read_once(line->word[place]);
 	int i;
 
+	if (!is_free && !cgn_read_once(line->word[second])) {
+		place = second;
+		is_free = true;
+	}
 	for (i = 0; i < CGN_CACHE_WAYS; i++) {
 		seen = cgn_read_once(line->word[i]);
 		if (seen && !cache_differs(settings, seen, tag))

@@ -21,12 +21,13 @@
 /* Bytes of a frame with all its parts: of a long one the program sees the first page alone. */
 #define frame_length(ctx) bpf_xdp_get_buff_len(ctx)
 
-/* A function of its own, so that the verifier goes one way onwards and not two. */
 __attribute__((noinline)) int frame_ends_before(struct xdp_md *ctx, __u32 length)
 {
-	return length > (__u64)(ctx->data_end - ctx->data) && length > frame_length(ctx);
+	return length > frame_length(ctx);
 }
-#define frame_is_shorter(ctx, data, end, length) frame_ends_before(ctx, (__u32)(length))
+/* Most frames are whole where the program sees them: no call. */
+#define frame_is_shorter(ctx, data, end, length) \
+	((__u32)(length) > (__u64)((long)(end) - (long)(data)) && frame_ends_before(ctx, (__u32)(length)))
 #else
 struct xdp_md;
 #define frame_is_shorter(ctx, data, end, length) ((void)(ctx), (length) > (unsigned long)((end) - (data)))

@@ -69,17 +69,22 @@ __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destina
 	return ROUTE_OK;
 }
 
-/* The key of a destination's next hop, or of the place for it: of two the one that is older. A function of its own, so that the
- * verifier goes one way onwards and not three. */
+/* The key of a destination's next hop, or of the place for it: of two the one that is older. Which of the two it is, if it is one, is
+ * reckoned and not branched: where the destination came out of a mapping in memory, a wrong guess would be found out late. A function of
+ * its own, so that the verifier goes one way onwards and not three. */
 __noinline __u32 route_key(__u32 destination_be)
 {
 	__u32 key = ((destination_be * 0x9e3779b1u) >> 19) * 2 + bpf_get_smp_processor_id() * NEXT_HOPS, second = key + 1;
-	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &key), *other;
+	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &key), *other = bpf_map_lookup_elem(&next_hops, &second);
+	__u64 differs, others;
 
-	if (!hop || hop->destination == destination_be)
+	if (!hop || !other)
 		return key;
-	other = bpf_map_lookup_elem(&next_hops, &second);
-	return other && (other->destination == destination_be || other->until_jiffies < hop->until_jiffies) ? second : key;
+	differs = hop->destination ^ destination_be;
+	others = other->destination ^ destination_be;
+	if (differs * others)	/* neither is */
+		return other->until_jiffies < hop->until_jiffies ? second : key;
+	return key + (__u32)(-differs >> 63);
 }
 
 /* NULL only if the map is not there. */
@@ -137,23 +142,68 @@ static __always_inline enum cgn_verdict route_egress(int kind, const struct next
 
 static __always_inline void ttl_decrement(struct iphdr *ip)
 {
-	__u16 *word = (void *)&ip->ttl;		/* TTL and protocol share a 16-bit word */
-	__u16 before = *word;
+	__u32 sum = ip->check + (__u32)bpf_htons(0x0100);	/* the time to live is the upper byte of its word */
 
+	ip->check = (__u16)(sum + ((sum + 1) >> 16));	/* 0, not 0xffff */
 	ip->ttl--;
-	ip->check = checksum_update(ip->check, checksum_delta16(before, *word));
 }
 
-/* Sends a translated packet that route_egress() let go. Routed: the tags of the ingress stay behind, unless the kernel gets it, which
- * takes it for what came by that VLAN. What route_find() said is
- * taken from the next hop once more: kept in a variable, it made the verifier walk all that lies between for each of its values. */
+static __always_inline void emit_macs(__u16 *mac, const struct next_hop *hop)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		mac[i] = hop->destination_mac[i];
+		mac[i + 3] = hop->source_mac[i];
+	}
+}
+
+/* Bytes of a frame without tags, padding and all, without a call: what the program does not see of it is in the IP header's length. */
+static __always_inline __u64 emit_length(const struct xdp_md *ctx, const struct packet *pkt)
+{
+	__u64 said = sizeof(struct ethhdr) + bpf_ntohs(pkt->ip->tot_len), seen, data;
+
+	/* in one piece: the compiler would keep half a pointer on the stack */
+	__asm__ __volatile__("%[seen] = *(u32 *)(%[ctx] + %[data_end]); %[data] = *(u32 *)(%[ctx] + %[data_begin]); %[seen] -= %[data]"
+			     : [seen] "=&r" (seen), [data] "=&r" (data)
+			     : [ctx] "r" (ctx), [data_begin] "i" (offsetof(struct xdp_md, data)),
+			       [data_end] "i" (offsetof(struct xdp_md, data_end)));
+	return seen > said ? seen : said;
+}
+
+/* Counts what is not on the short way. */
+__noinline int emit_count(struct xdp_md *ctx, __u32 verdict)
+{
+	map_count(verdict, frame_length(ctx));
+	return 0;
+}
+
+/* A frame that comes with tags or leaves with them. Routed: the tags of the ingress stay behind. */
+static __always_inline enum cgn_verdict
+emit_tagged(struct xdp_md *ctx, struct packet *pkt, struct next_hop *hop, enum cgn_verdict verdict)
+{
+	struct ethhdr *eth = (void *)pkt->ip - sizeof(*eth);
+
+	if (hop->outer_tag) {
+		if (link_push(ctx, hop, pkt->vlan_len))
+			return CGN_DROP_NO_EGRESS;
+	} else {
+		emit_macs((void *)eth, hop);
+		eth->h_proto = bpf_htons(ETH_P_IP);
+		if (bpf_xdp_adjust_head(ctx, (int)pkt->vlan_len))
+			return CGN_DROP_SHORT;
+	}
+	emit_count(ctx, verdict);
+	return verdict;
+}
+
+/* Sends a translated packet that route_egress() let go, and counts it, unless the kernel gets it, which takes it for what came by the
+ * VLAN of its ingress. What route_find() said is taken from the next hop once more: kept in a variable, it made the verifier walk all
+ * that lies between for each of its values. */
 static __always_inline enum cgn_verdict
 emit_translated(struct xdp_md *ctx, struct packet *pkt, struct next_hop *hop, enum cgn_verdict verdict)
 {
-	struct ethhdr *eth = (void *)pkt->ip - sizeof(*eth);
-	__u16 *mac = (void *)eth;
 	bool is_too_big = bpf_ntohs(pkt->ip->tot_len) > hop->mtu;
-	int i;
 
 	/* its parts will need an identification of their own, if they do not have one */
 	if (is_too_big && verdict != CGN_INBOUND && !(pkt->ip->frag_off & bpf_htons(PACKET_FRAGMENT_OFFSET | PACKET_MORE_FRAGMENTS)))
@@ -161,29 +211,20 @@ emit_translated(struct xdp_md *ctx, struct packet *pkt, struct next_hop *hop, en
 	if (is_too_big || !hop->until_jiffies)	/* the kernel decrements the time to live of what it forwards, and cuts it */
 		return is_too_big ? CGN_FRAGMENTED : CGN_NEIGHBOUR_UNKNOWN;
 	ttl_decrement(pkt->ip);
-	if (hop->outer_tag)
-		return link_push(ctx, hop, pkt->vlan_len) ? CGN_DROP_NO_EGRESS : verdict;
-	for (i = 0; i < 3; i++) {
-		mac[i] = hop->destination_mac[i];
-		mac[i + 3] = hop->source_mac[i];
-	}
-	if (pkt->vlan_len) {
-		eth->h_proto = bpf_htons(ETH_P_IP);
-		if (bpf_xdp_adjust_head(ctx, (int)pkt->vlan_len))
-			return CGN_DROP_SHORT;
-	}
+	if (hop->outer_tag || pkt->vlan_len)
+		return emit_tagged(ctx, pkt, hop, verdict);
+	emit_macs((void *)pkt->ip - sizeof(struct ethhdr), hop);
+	map_count(verdict, emit_length(ctx, pkt));
 	return verdict;
 }
 
-/* Counts a verdict; what XDP does with the packet follows from it alone. */
+/* Counts a verdict, unless emit_translated() has; what XDP does with the packet follows from it alone. */
 static __always_inline int emit_verdict(struct xdp_md *ctx, enum cgn_verdict verdict, __u32 side)
 {
-	map_count(verdict, frame_length(ctx));
-	switch (verdict) {
-	case CGN_OUTBOUND:
-	case CGN_INBOUND:
-	case CGN_HAIRPIN:
+	if (verdict == CGN_OUTBOUND || verdict == CGN_INBOUND || verdict == CGN_HAIRPIN)
 		return XDP_REDIRECT;
+	emit_count(ctx, verdict);
+	switch (verdict) {
 	case CGN_NEIGHBOUR_UNKNOWN:
 	case CGN_FRAGMENTED:
 	case CGN_LOCAL:

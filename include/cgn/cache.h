@@ -32,6 +32,12 @@ static __always_inline __u32 cache_place(const struct cgn_settings *settings, __
 	return (__u32)(product << ((64 - CGN_CACHE_KEY_BITS + settings->cache_line_bits) & 63) >> 61) & (CGN_CACHE_WAYS - 1);
 }
 
+/* And which if somebody has that one: by the bits next to those. */
+static __always_inline __u32 cache_second_place(const struct cgn_settings *settings, __u64 product)
+{
+	return (__u32)(product << ((64 - CGN_CACHE_KEY_BITS + settings->cache_line_bits) & 63) >> 58) & (CGN_CACHE_WAYS - 1);
+}
+
 /* Bits below the tag. */
 static __always_inline __u32 cache_tag_shift(const struct cgn_settings *settings)
 {
