@@ -83,7 +83,7 @@ wait_for received out
 for direction in in out; do
 	sent=$(field "$(cat "$scratch/$direction-sender.out")" sent)
 	taken=$(tail -n 1 "$scratch/$direction.out")
-	((sent > rate)) || fail "$direction: only ${sent:-0} packets sent: $(cat "$scratch/$direction-sender.out" "$scratch/$direction.out")"
+	((sent > rate / 10)) || fail "$direction: only ${sent:-0} packets sent: $(cat "$scratch/$direction-sender.out" "$scratch/$direction.out")"
 	expect_equal "$(field "$taken" received)/$(field "$taken" missing)/$(field "$taken" doubled)" "$sent/0/0" \
 		"$direction: packets received/missing/doubled, longest gap $(field "$taken" gap_ms) ms"
 done
