@@ -117,7 +117,7 @@ __noinline int control_renew(struct cgn_map_request *request, struct cgn_explici
 	return CGN_OK;
 }
 
-__noinline int control_create(struct cgn_map_request *request, struct cgn_explicit_key *key)
+static __always_inline int control_create(struct cgn_map_request *request, struct cgn_explicit_key *key)
 {
 	struct cgn_new new = {};
 	int status;
@@ -245,6 +245,17 @@ static __always_inline int control_map_request(struct cgn_map_request *request)
 	request->set_first = part->set_first;
 	request->set_size = part->set_size;
 	return status;
+}
+
+static long map_step(__u32 step, struct cgn_many_request *many)
+{
+	__u32 at = many->first + step;
+	struct cgn_map_request *request = bpf_map_lookup_elem(&requests, &at);
+
+	if (!request || step >= many->count)
+		return 1;
+	request->status = (__u32)control_map_request(request);
+	return 0;
 }
 
 __noinline int control_delete_request(struct cgn_map_request *request)

@@ -197,6 +197,15 @@ struct {
 	__type(value, __u32);
 } batch SEC(".maps");
 
+/* Regions of CGN_REQUESTS_MAX, each for one thread of the daemon at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, CGN_REGIONS_MAX * CGN_REQUESTS_MAX);
+	__type(key, __u32);
+	__type(value, struct cgn_map_request);
+} requests SEC(".maps");
+
 /* Allocated as they come: few mappings have filters. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -271,12 +271,11 @@ int cgn_pass(struct xdp_md *ctx)
 /* ---- control: the daemon's requests ---- */
 
 SEC("syscall")
-int control_map(struct cgn_map_request *ctx)
+int control_map(struct cgn_many_request *ctx)
 {
-	struct cgn_map_request request = *ctx;
+	struct cgn_many_request many = *ctx;
 
-	request.status = (__u32)control_map_request(&request);
-	*ctx = request;
+	bpf_loop(CGN_REQUESTS_MAX, map_step, &many, 0);
 	return 0;
 }
 

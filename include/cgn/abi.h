@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 24	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 25	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -547,8 +547,8 @@ enum cgn_request_flag {
 	CGN_KEEP_PARITY = 1 << 3,	/* PORT_SET: first external port as odd or even as the first internal one */
 };
 
-/* Control programs read and write their request as the context of BPF_PROG_RUN; this is that of control_map(), control_peer(),
- * control_set() and control_delete(). `out` fields are defined for CGN_OK only, except where said. */
+/* Control programs read and write their request as the context of BPF_PROG_RUN; this is that of control_peer(), control_set()
+ * and control_delete(), and what control_map() is asked in `requests`. `out` fields are defined for CGN_OK only, except where said. */
 struct cgn_map_request {
 	struct cgn_internal internal;
 	struct cgn_external suggested;	/* address 0.0.0.0 or port 0: no wish */
@@ -572,6 +572,13 @@ struct cgn_map_request {
 	__u16 set_first;		/* out: first internal port of that set */
 };
 CGN_ASSERT_SIZE(struct cgn_map_request, 112);
+
+/* Of control_map(): `count` requests stand in map `requests` from `first` on, and are answered there, in their order and each as if it
+ * were asked alone. One of them at most has filters. */
+struct cgn_many_request {
+	__u32 first;
+	__u32 count;			/* at most CGN_REQUESTS_MAX */
+};
 
 /* In and out of control_reap(): `count` slots stand in map `batch`. */
 struct cgn_reap_request {

@@ -23,6 +23,8 @@
 
 /* Batches of the control programs */
 #define CGN_BATCH_MAX		256
+#define CGN_REQUESTS_MAX	64	/* asked in one run of a program */
+#define CGN_REGIONS_MAX		16	/* threads that may ask for so many at once */
 
 /* Lazy writes of the hot path */
 #define CGN_STAMP_S		1	/* a mapping's activity is stamped at most this often */

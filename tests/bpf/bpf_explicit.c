@@ -291,6 +291,55 @@ static void test_static_pairs(void **state)
 	assert_int_equal(subscriber().state, CGN_SUBSCRIBER_IDLE);
 }
 
+#define MANY (3 * CGN_REQUESTS_MAX + 5)
+
+/* Of one host; many are for the same endpoint, by two clients, and more are new than it may have. */
+static void many_questions(const char *host, unsigned seed, struct cgn_map_request *ret_requests)
+{
+	struct cgn_map_request request;
+	unsigned i;
+
+	srand(seed);
+	for (i = 0; i < MANY; i++) {
+		request = question(CGN_MAP, (uint16_t)(1000 + rand() % 60), (uint32_t)(600 + rand() % 600));
+		request.internal = plane_internal(rand() % 2 ? UDP : TCP, host, request.internal.port);
+		request.nonce[0] = rand() % 8 ? 1 : 2;
+		request.flags = rand() % 8 ? 0 : CGN_PREFER_FAILURE;
+		request.suggested.addr4[0] = rand() % 8 ? 0 : 203;
+		if (!(rand() % 16))
+			request.internal.port = 0;
+		ret_requests[i] = request;
+	}
+}
+
+/* What a run answers is what one run for each answers: each request meets what those before it left. */
+static void test_many_in_one_run(void **state)
+{
+	struct cgn_map_request many[MANY], single[MANY];
+	int failed[MANY];
+	unsigned seen[CGN_STATUS_COUNT] = { 0 }, seed, i;
+	char hosts[2][INET_ADDRSTRLEN];
+
+	(void)state;
+	for (seed = 0; seed < 8; seed++) {
+		snprintf(hosts[0], sizeof(hosts[0]), "198.51.100.%u", 2 + seed * 2);
+		snprintf(hosts[1], sizeof(hosts[1]), "198.51.100.%u", 3 + seed * 2);
+		many_questions(hosts[0], seed, many);
+		many_questions(hosts[1], seed, single);
+		dataplane_map_many(plane.dp, many, failed, MANY);
+		for (i = 0; i < MANY; i++) {
+			single[i] = ask(dataplane_map, single[i]);
+			assert_int_equal(failed[i], 0);
+			assert_int_equal(many[i].status, single[i].status);
+			assert_int_equal(many[i].created, single[i].created);
+			if (many[i].status == CGN_OK || many[i].status == CGN_NONCE_MISMATCH)
+				assert_in_range(single[i].lifetime_s, many[i].lifetime_s - 2, many[i].lifetime_s);
+			seen[many[i].status]++;
+		}
+	}
+	assert_true(seen[CGN_OK] && seen[CGN_NONCE_MISMATCH] && seen[CGN_QUOTA] && seen[CGN_BAD_REQUEST] && seen[CGN_CANNOT_PROVIDE]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, requests_up, requests_down)
 
 static int tests(void)
@@ -299,7 +348,7 @@ static int tests(void)
 		TEST(test_peer_makes_a_mapping), TEST(test_peer_query), TEST(test_peer_joins_traffic), TEST(test_peer_suggestion),
 		TEST(test_peer_nonce), TEST(test_peers_of_one_mapping), TEST(test_parts_end_one_by_one),
 		TEST(test_peer_reverts_to_traffic), TEST(test_delete_beside_peer), TEST(test_reclaim), TEST(test_forbidden_ports),
-		TEST(test_static_pairs),
+		TEST(test_static_pairs), TEST(test_many_in_one_run),
 	};
 
 	return cmocka_run_group_tests(all, NULL, NULL);

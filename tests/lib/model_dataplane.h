@@ -278,6 +278,14 @@ static inline int model_map(void *dataplane, struct cgn_map_request *request)
 	return 0;
 }
 
+static inline void model_map_many(void *dataplane, struct cgn_map_request *requests, int *ret_failed, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		ret_failed[i] = model_map(dataplane, &requests[i]);
+}
+
 static inline int model_map_filtered(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters)
 {
 	((struct model *)dataplane)->asked = filters;
@@ -697,7 +705,7 @@ static inline int model_peer(void *dataplane, struct cgn_map_request *request)
 }
 
 static const struct dataplane_ops model_ops = {
-	.map = model_map, .map_filtered = model_map_filtered, .set = model_set, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
+	.map = model_map, .map_many = model_map_many, .map_filtered = model_map_filtered, .set = model_set, .peer = model_peer, .delete = model_delete, .describe = model_describe, .pair = model_pair, .find = model_find_copy,
 	.list_internals = model_list_internals, .list = model_list, .details = model_details,
 	.description = model_description, .filters = model_filters,
 };

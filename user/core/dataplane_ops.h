@@ -15,6 +15,8 @@ struct dataplane_ops {
 	/* Creates or renews one explicit mapping; request->status says what came of it (enum cgn_status).
 	 * On any status but CGN_OK nothing changed. Returns 0, or -errno if the data plane could not be asked. */
 	int (*map)(void *dataplane, struct cgn_map_request *request);
+	/* map for each of `count` requests, in their order; ret_failed: what it returns of each. */
+	void (*map_many)(void *dataplane, struct cgn_map_request *requests, int *ret_failed, size_t count);
 	/* map with the request->filter_count filters that a MAP brings (RFC 6887 section 13.3), added to those that the mapping has;
 	 * after those are removed if CGN_CLEAR_FILTERS is set. CGN_FILTERS_EXCEEDED: they would be more than filter_limit. */
 	int (*map_filtered)(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters);

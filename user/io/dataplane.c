@@ -225,13 +225,14 @@ static void unmap_memory(void *memory, size_t bytes)
 
 static bool share_memory(struct dataplane *dp, struct dataplane_error *error)
 {
-	uint32_t batch;
+	uint32_t batch, requests;
 
 	dp->slots = map_memory(dp->map[DP_PORTS], &dp->slot_count, false);
 	dp->blocks = map_memory(dp->map[DP_BLOCKS], &dp->block_count, false);
 	dp->pools = map_memory(dp->map[DP_POOLS], &dp->pool_count, false);
 	dp->batch = map_memory(dp->map[DP_BATCH], &batch, true);
-	if (dp->slots && dp->blocks && dp->pools && dp->batch)
+	dp->requests = map_memory(dp->map[DP_REQUESTS], &requests, true);
+	if (dp->slots && dp->blocks && dp->pools && dp->batch && dp->requests)
 		return true;
 	return dataplane_fail(error, DATAPLANE_KERNEL, "cannot map the tables into memory: %s", strerror(errno));
 }
@@ -264,6 +265,7 @@ void dataplane_close(struct dataplane *dp)
 	unmap_memory(dp->blocks, (size_t)dp->block_count * sizeof(struct cgn_block));
 	unmap_memory(dp->pools, (size_t)dp->pool_count * sizeof(struct cgn_pool));
 	unmap_memory(dp->batch, CGN_BATCH_MAX * 8);
+	unmap_memory(dp->requests, CGN_REGIONS_MAX * CGN_REQUESTS_MAX * sizeof(*dp->requests));
 	for (i = 0; i < DP_MAP_COUNT; i++)
 		if (dp->map[i] >= 0)
 			close(dp->map[i]);

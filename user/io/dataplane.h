@@ -18,7 +18,7 @@ struct dataplane_error { int code; char text[512]; };
 enum dataplane_map {	/* X-free list: the names are those of the pins */
 	DP_MAPPINGS, DP_CACHE, DP_PORTS, DP_BLOCKS, DP_POOLS, DP_SUBSCRIBERS, DP_EXPLICIT, DP_FRAGMENTS,
 	DP_INTERFACES, DP_TX_PORTS, DP_STATS, DP_EVENTS, DP_META, DP_SETTINGS, DP_BATCH, DP_DESCRIPTIONS, DP_EPOCHS, DP_FILTERS, DP_FILTER_BATCH,
-	DP_ADDRESSES, DP_HELD, DP_HOLDER, DP_EVENTS_LOST, DP_SESSIONS, DP_LINKS,
+	DP_ADDRESSES, DP_HELD, DP_HOLDER, DP_EVENTS_LOST, DP_SESSIONS, DP_LINKS, DP_REQUESTS,
 	DP_MAP_COUNT,
 };
 
@@ -111,6 +111,9 @@ bool dataplane_listed_filters(void *dp, const struct cgn_listed *listed, struct 
 
 /* The control programs. Return 0 or -errno; what came of it stands in the request. */
 int dataplane_map(void *dp, struct cgn_map_request *request);
+/* The same for each of `count`, in their order and in as few runs as that takes. Any thread may, as long as no two ask for the same
+ * internal endpoint. */
+void dataplane_map_many(void *dp, struct cgn_map_request *requests, int *ret_failed, size_t count);
 /* The same with request->filter_count filters; dataplane_map() has none. */
 int dataplane_map_filtered(void *dp, struct cgn_map_request *request, const struct cgn_filter *filters);
 /* A set of ports (RFC 7753); see dataplane_ops.set. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The control programs: the only way by which userspace changes a live mapping. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
@@ -14,9 +15,53 @@ static int run(const struct dataplane *dp, enum dataplane_program program, void 
 	return bpf_prog_test_run_opts(dp->program[program], &options) ? -errno : 0;
 }
 
+/* One that no other thread has: there are more than threads, and each has it for a run only. */
+static uint32_t region_take(struct dataplane *dp)
+{
+	uint32_t taken = __atomic_load_n(&dp->regions, __ATOMIC_RELAXED), bit;
+
+	for (;;) {
+		bit = ~taken & (taken + 1);	/* the lowest that is free */
+		if (bit >> CGN_REGIONS_MAX) {
+			sched_yield();
+			taken = __atomic_load_n(&dp->regions, __ATOMIC_RELAXED);
+		} else if (__atomic_compare_exchange_n(&dp->regions, &taken, taken | bit, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			return (uint32_t)__builtin_ctz(bit);
+		}
+	}
+}
+
+static void region_give(struct dataplane *dp, uint32_t region)
+{
+	__atomic_fetch_and(&dp->regions, ~(1u << region), __ATOMIC_RELEASE);
+}
+
+void dataplane_map_many(void *dataplane, struct cgn_map_request *requests, int *ret_failed, size_t count)
+{
+	struct dataplane *dp = dataplane;
+	uint32_t region = region_take(dp), i;
+	struct cgn_many_request many = { .first = region * CGN_REQUESTS_MAX };
+	struct cgn_map_request *shared = &dp->requests[many.first];
+	size_t at;
+	int failed;
+
+	for (at = 0; at < count; at += many.count) {
+		many.count = count - at < CGN_REQUESTS_MAX ? (uint32_t)(count - at) : CGN_REQUESTS_MAX;
+		memcpy(shared, &requests[at], many.count * sizeof(*shared));
+		failed = run(dp, DP_CONTROL_MAP, &many, sizeof(many));
+		memcpy(&requests[at], shared, many.count * sizeof(*shared));
+		for (i = 0; i < many.count; i++)
+			ret_failed[at + i] = failed;
+	}
+	region_give(dp, region);
+}
+
 int dataplane_map(void *dp, struct cgn_map_request *request)
 {
-	return run(dp, DP_CONTROL_MAP, request, sizeof(*request));
+	int failed;
+
+	dataplane_map_many(dp, request, &failed, 1);
+	return failed;
 }
 
 static int stage_filters(const struct dataplane *dp, const struct cgn_map_request *request, const struct cgn_filter *filters)
@@ -199,7 +244,7 @@ static int list_internals(void *dp, const struct cgn_subscriber_key *subscriber,
 }
 
 const struct dataplane_ops dataplane_bpf_ops = {
-	.map = dataplane_map, .map_filtered = dataplane_map_filtered, .set = dataplane_set, .peer = dataplane_peer, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair,
+	.map = dataplane_map, .map_many = dataplane_map_many, .map_filtered = dataplane_map_filtered, .set = dataplane_set, .peer = dataplane_peer, .delete = dataplane_delete, .describe = dataplane_describe, .pair = dataplane_pair,
 	.find = find, .list_internals = list_internals, .list = dataplane_list_explicit, .details = dataplane_explicit_details,
 	.description = dataplane_listed_description, .filters = dataplane_listed_filters,
 };

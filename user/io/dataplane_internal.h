@@ -21,6 +21,8 @@ struct dataplane {
 	int packet_program[3];		/* by cgn_side, cgn_both() under CGN_EITHER_SIDE: loaded over the maps of another build, -1 if they were not; until dataplane_upgrade() */
 	uint64_t build;			/* of the BPF object embedded here: a hash of it, never 0 */
 	void *slots, *blocks, *pools, *batch;
+	struct cgn_map_request *requests;
+	uint32_t regions;		/* of `requests`: a bit for each that a thread has */
 	uint32_t slot_count, block_count, pool_count;
 	uint32_t cpus;
 };

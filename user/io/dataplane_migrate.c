@@ -12,7 +12,7 @@
 /* `stats` among them: counters begin at 0 when there are others, as after a reboot. */
 static const char *const made_anew[] = {
 	"addresses", "batch", "cache", "events", "events_lost", "filter_batch", "fragments", "held", "hold_buckets", "holder", "identifications",
-	"interfaces", "links", "next_hops", "report_buckets", "report_scratch", "sessions", "set_scratch", "settings", "stats", "templates", "tx_ports",
+	"interfaces", "links", "next_hops", "report_buckets", "report_scratch", "requests", "sessions", "set_scratch", "settings", "stats", "templates", "tx_ports",
 };
 
 /* Layout versions whose kept maps, and `meta`, mean to this one what they meant to theirs. What changed with:
@@ -28,10 +28,11 @@ static const char *const made_anew[] = {
  * 21: settings; counters.
  * 22: `interfaces`, `links`, `next_hops`; counters.
  * 23: `cache`; settings.
- * 24: `explicit`, whose elements are copied. */
+ * 24: `explicit`, whose elements are copied.
+ * 25: `requests`. */
 static const uint32_t same_where_kept[] = {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+	24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
 #endif
 };
 

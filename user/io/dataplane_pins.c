@@ -23,7 +23,7 @@ const char *const dataplane_map_names[DP_MAP_COUNT] = {
 	[DP_META] = "meta", [DP_SETTINGS] = "settings", [DP_BATCH] = "batch",
 	[DP_DESCRIPTIONS] = "descriptions", [DP_EPOCHS] = "epochs", [DP_FILTERS] = "filters", [DP_FILTER_BATCH] = "filter_batch",
 	[DP_ADDRESSES] = "addresses", [DP_HELD] = "held", [DP_HOLDER] = "holder",
-	[DP_EVENTS_LOST] = "events_lost", [DP_SESSIONS] = "sessions", [DP_LINKS] = "links",
+	[DP_EVENTS_LOST] = "events_lost", [DP_SESSIONS] = "sessions", [DP_LINKS] = "links", [DP_REQUESTS] = "requests",
 };
 
 const char *const dataplane_program_names[DP_PROGRAM_COUNT] = {

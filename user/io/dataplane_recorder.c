@@ -145,6 +145,18 @@ static int recorder_map(void *dataplane, struct cgn_map_request *request)
 	return grant(recorder, recorder->source.ops->map, request);
 }
 
+static void recorder_map_many(void *dataplane, struct cgn_map_request *requests, int *ret_failed, size_t count)
+{
+	struct dataplane_recorder *recorder = dataplane;
+	int failed = store_failure(recorder->store);
+	size_t i;
+
+	if (!failed)
+		recorder->source.ops->map_many(recorder->source.dataplane, requests, ret_failed, count);
+	for (i = 0; i < count; i++)
+		ret_failed[i] = failed ? failed : record(recorder, &requests[i], false, ret_failed[i]);
+}
+
 static int recorder_map_filtered(void *dataplane, struct cgn_map_request *request, const struct cgn_filter *filters)
 {
 	struct dataplane_recorder *recorder = dataplane;
@@ -276,13 +288,13 @@ static int recorder_list_internals(void *dataplane, const struct cgn_subscriber_
 }
 
 const struct dataplane_ops dataplane_recorder_ops = {
-	.map = recorder_map, .map_filtered = recorder_map_filtered, .set = recorder_set, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
+	.map = recorder_map, .map_many = recorder_map_many, .map_filtered = recorder_map_filtered, .set = recorder_set, .peer = recorder_peer, .delete = recorder_delete, .describe = recorder_describe,
 	.list = recorder_list, .details = recorder_details, .pair = recorder_pair, .find = recorder_find,
 	.list_internals = recorder_list_internals, .description = recorder_description, .filters = recorder_filters,
 };
 
 /* One more operation would be one that nobody records: it belongs above. */
-_Static_assert(sizeof(struct dataplane_ops) == 13 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
+_Static_assert(sizeof(struct dataplane_ops) == 14 * sizeof(void (*)(void)), "dataplane_ops has an operation that is not recorded");
 
 /* ---- committing ---- */
 

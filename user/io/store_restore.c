@@ -85,6 +85,36 @@ static bool restore_one(const struct work *work, const struct store_record *reco
 	return ask(work, &request, filters) && explicit_record_apply(record, work->ops, work->dataplane);
 }
 
+/* Granted in one run of the kernel's program: records of MAPs without attributes. */
+struct questions {
+	struct cgn_map_request request[CGN_REQUESTS_MAX];
+	const uint8_t *record[CGN_REQUESTS_MAX];
+	size_t count;
+};
+
+static int questions_ask(struct questions *questions, struct work *work)
+{
+	int refused[CGN_REQUESTS_MAX], failed = 0;
+	size_t i;
+
+	work->ops->map_many(work->dataplane, questions->request, refused, questions->count);
+	for (i = 0; i < questions->count && !failed; i++) {
+		if (!refused[i] && questions->request[i].status == CGN_OK)
+			work->restored++;
+		else
+			failed = grants_add(&work->left, questions->record[i]);
+	}
+	questions->count = 0;
+	return failed;
+}
+
+static int questions_add(struct questions *questions, struct work *work, const uint8_t *bytes, const struct store_record *record)
+{
+	explicit_record_request(record, (uint32_t)(record->expires_s - work->now_s), &questions->request[questions->count]);
+	questions->record[questions->count++] = bytes;
+	return questions->count == CGN_REQUESTS_MAX ? questions_ask(questions, work) : 0;
+}
+
 static unsigned share_of(const struct store_key *key, unsigned shares)
 {
 	uint32_t hash = key->internal.realm;
@@ -99,19 +129,26 @@ static unsigned share_of(const struct store_key *key, unsigned shares)
 
 static void *do_share(void *argument)
 {
+	struct questions questions = { .count = 0 };
 	struct work *work = argument;
 	struct store_record record;
+	const uint8_t *bytes;
 	size_t i;
 
 	for (i = 0; i < work->grants->count && !work->failed; i++) {
-		store_record_at(work->grants->record[i], &record);
+		bytes = work->grants->record[i];
+		store_record_at(bytes, &record);
 		if (share_of(&record.key, work->shares) != work->share)
 			continue;
-		if ((work->is_alone || !record.attributes_len) && restore_one(work, &record))
+		if (!work->is_alone && !record.attributes_len && record.key.opcode == CGN_MAP)
+			work->failed = questions_add(&questions, work, bytes, &record);
+		else if ((work->is_alone || !record.attributes_len) && restore_one(work, &record))
 			work->restored++;
 		else
-			work->failed = grants_add(&work->left, work->grants->record[i]);
+			work->failed = grants_add(&work->left, bytes);
 	}
+	if (questions.count && !work->failed)
+		work->failed = questions_ask(&questions, work);
 	return NULL;
 }
 
