@@ -5,8 +5,12 @@
   stream.py udp-take ENDPOINT                          until the sender's end; prints "received=N missing=N doubled=N gap_ms=N"
   stream.py tcp-talk SOURCE DESTINATION                a line every 5 ms and its echo, until SIGTERM; prints "lines=N gap_ms=N"
   stream.py tcp-echo ENDPOINT                          one connection, echoed until it ends; prints "echoed=N" (bytes)
-udp-take and tcp-echo print "ready" first. gap_ms is the longest time between two packets, or between a line and its echo.
+  stream.py udp-open ADDRESS DESTINATION NUMBER        so many flows, one every 10 ms, or until SIGTERM; then prints "opened=N reached=N":
+                                                       those that the visitor came back by
+  stream.py udp-visit ENDPOINT                         what came, and after the opener's end a visit to each; prints "met=N"
+udp-take, udp-visit and tcp-echo print "ready" first. gap_ms is the longest time between two packets, or between a line and its echo.
 Exit code 1: a line came back changed, or the connection broke."""
+import select
 import signal
 import socket
 import struct
@@ -71,6 +75,39 @@ def udp_take(where):
     print("received={} missing={} doubled={} gap_ms={:.0f}".format(len(numbers), missing, doubled, longest * 1000))
 
 
+def udp_open(address, destination, number):
+    flows, reached = [], 0
+    while not stopping and len(flows) < int(number):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((address, 0))
+        udp.connect(endpoint(destination))
+        udp.send(NUMBER.pack(len(flows)))
+        flows.append(udp)
+        time.sleep(0.01)
+    while not stopping:
+        time.sleep(0.01)
+    flows[0].send(NUMBER.pack(END))
+    for udp in flows:
+        if select.select([udp], [], [], 2 if reached else 5)[0]:
+            reached += udp.recv(2048) == NUMBER.pack(END)
+    print("opened={} reached={}".format(len(flows), reached))
+
+
+def udp_visit(where):
+    met = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(endpoint(where))
+        print("ready", flush=True)
+        while True:
+            packet, source = udp.recvfrom(2048)
+            if packet == NUMBER.pack(END):
+                break
+            met.append(source)
+        for source in met:
+            udp.sendto(NUMBER.pack(END), source)
+    print("met={}".format(len(met)))
+
+
 def tcp_talk(source, destination):
     longest, lines = 0.0, 0
     with socket.create_connection(endpoint(destination), timeout=10, source_address=endpoint(source)) as tcp:
@@ -106,7 +143,8 @@ def tcp_echo(where):
 
 def main():
     signal.signal(signal.SIGTERM, stop)
-    {"udp-send": udp_send, "udp-take": udp_take, "tcp-talk": tcp_talk, "tcp-echo": tcp_echo}[sys.argv[1]](*sys.argv[2:])
+    {"udp-send": udp_send, "udp-take": udp_take, "udp-open": udp_open, "udp-visit": udp_visit,
+     "tcp-talk": tcp_talk, "tcp-echo": tcp_echo}[sys.argv[1]](*sys.argv[2:])
 
 
 if __name__ == "__main__":

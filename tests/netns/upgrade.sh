@@ -1,11 +1,13 @@
 #!/bin/bash
 # Design section 4: a new xcgnd replaces the programs of the one before under traffic: no packet is lost, none leaves untranslated,
 # mappings and Epoch stay. xcgnctl of another build than xcgnd replaces nothing.
+# BEFORE=folder with an older version's xcgnd and xcgnctl: that is the one before, and its tables are adopted.
 #   host ──────── in0 cgn out0 ──────── peer       198.51.100.2,.3 │ .1  203.0.113.1 │ 203.0.113.9, .10
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
 
-ready < /dev/null
+older=${BEFORE:-$B}
+B=$older XCGNCTL=$older/xcgnctl ready < /dev/null
 /usr/bin/python3 "$lib/rebuild.py" "$B/xcgnd" "$scratch/xcgnd"
 /usr/bin/python3 "$lib/rebuild.py" "$B/xcgnctl" "$scratch/xcgnctl"
 chmod +x "$scratch/xcgnd" "$scratch/xcgnctl"
@@ -21,12 +23,15 @@ start_capture peer peer0 "ip and not host 203.0.113.1"
 captured=$job
 background peer "$scratch/out.take" /usr/bin/python3 "$lib/stream.py" udp-take 203.0.113.9:3478
 out_take=$job
+background peer "$scratch/visit" /usr/bin/python3 "$lib/stream.py" udp-visit 203.0.113.9:3479
+visit=$job
 background host "$scratch/in.take" /usr/bin/python3 "$lib/stream.py" udp-take 198.51.100.2:6000
 in_take=$job
 background peer "$scratch/echo" /usr/bin/python3 "$lib/stream.py" tcp-echo 203.0.113.9:8080
 echo_job=$job
 wait_for says "$scratch/out.take" ready
 wait_for says "$scratch/in.take" ready
+wait_for says "$scratch/visit" ready
 wait_for says "$scratch/echo" ready
 background host "$scratch/out.send" /usr/bin/python3 "$lib/stream.py" udp-send 198.51.100.2:5000 203.0.113.9:3478 2000
 out_send=$job
@@ -36,12 +41,23 @@ background host "$scratch/talk" /usr/bin/python3 "$lib/stream.py" tcp-talk 198.5
 talk=$job
 wait_for says "$scratch/talk" connected
 
-expect_exit 3 "attach by an xcgnctl of another build" in_ns cgn "$scratch/xcgnctl" -c "$config" attach
-expect_match "$output" 'restart xcgnd' "says what to do"
+if [[ -z ${BEFORE:-} ]]; then
+	expect_exit 3 "attach by an xcgnctl of another build" in_ns cgn "$scratch/xcgnctl" -c "$config" attach
+	expect_match "$output" 'restart xcgnd' "says what to do"
+fi
 expect_equal "$(attached in0) $(attached out0)" "$before" "and replaces nothing"
 
+background host "$scratch/open" /usr/bin/python3 "$lib/stream.py" udp-open 198.51.100.3 203.0.113.9:3479 300
+opener=$job
+sleep 0.3
 stop_xcgnd KILL
 start_build "$scratch"
+finish "$opener"
+wait "$visit" || fail "the visitor failed: $(cat "$scratch/visit")"
+opened=$(tail -n 1 "$scratch/open")
+note "flows that began before and meanwhile: $opened, $(tail -n 1 "$scratch/visit")"
+expect_equal "$(field "$opened" reached)" "$(field "$opened" opened)" "each has its endpoint afterwards"
+(($(field "$opened" opened) > 30)) || fail "those were no flows"
 now="$(attached in0) $(attached out0)"
 [[ ${now% *} != "${before% *}" && ${now#* } != "${before#* }" ]] || fail "programs $before, then $now"
 note "programs $before, with a new xcgnd $now"
