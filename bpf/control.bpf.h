@@ -320,7 +320,7 @@ __noinline int reap_slot(__u32 slot_index)
 	word.word = cgn_read_once(slot->state.word);
 	if (word.state != CGN_SLOT_LIVE)
 		return REAP_KEPT;
-	internal = slot->internal;
+	slot_read(slot, &internal);
 	mapping = map_mapping(&internal);
 	if (!mapping || !mapping_copy(mapping, &internal, &seen))
 		return REAP_BUSY;

@@ -32,7 +32,7 @@ static __always_inline int clear_mapping(__u32 slot_index, __u32 origins, __u32 
 	word.word = cgn_read_once(slot->state.word);
 	if (word.state != CGN_SLOT_LIVE)
 		return word.state == CGN_SLOT_EMPTY || word.state == CGN_SLOT_RESTING ? CLEAR_KEPT : CLEAR_BUSY;
-	internal = slot->internal;
+	slot_read(slot, &internal);
 	mapping = map_mapping(&internal);
 	if (!mapping || !mapping_copy(mapping, &internal, &seen))
 		return CLEAR_BUSY;

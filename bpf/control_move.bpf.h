@@ -192,7 +192,7 @@ static __always_inline void slot_rehome(struct cgn_slot *slot, const struct cgn_
 	word.generation = generation;
 	word.state = CGN_SLOT_CLAIMED;
 	__sync_lock_test_and_set(&slot->state.word, word.word);
-	slot->internal = *to;
+	slot_write(slot, to);
 	cgn_barrier();
 	word.state = CGN_SLOT_LIVE;
 	__sync_lock_test_and_set(&slot->state.word, word.word);
@@ -295,7 +295,7 @@ static __always_inline bool move_look(const struct move_walk *walk, __u32 slot_i
 
 	if (!slot || slot->state.state != CGN_SLOT_LIVE)
 		return false;
-	parts->from = slot->internal;
+	slot_read(slot, &parts->from);
 	mapping = map_mapping(&parts->from);
 	if (!mapping || !mapping_copy(mapping, &parts->from, seen))
 		return false;

@@ -3,13 +3,7 @@
 #ifndef CGN_ENDPOINT_H
 #define CGN_ENDPOINT_H
 #include "compat.h"
-
-static __always_inline bool internal_is_same(const struct cgn_internal *a, const struct cgn_internal *b)
-{
-	const __u64 *x = (const void *)a, *y = (const void *)b;
-
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
-}
+#include "cgn/slot.h"
 
 static __always_inline bool subscriber_is_same(const struct cgn_subscriber_key *a, const struct cgn_subscriber_key *b)
 {

@@ -232,7 +232,7 @@ static __always_inline void slot_publish(struct cgn_slot *slot, const struct cgn
 	word.state = CGN_SLOT_CLAIMED;
 	*(volatile __u64 *)&slot->state.word = word.word;
 	cgn_barrier();
-	slot->internal = new->internal;
+	slot_write(slot, &new->internal);
 	cgn_barrier();
 	word.deadline_s = deadline_s;
 	word.flags = (__u8)new->origin;

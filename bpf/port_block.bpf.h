@@ -40,7 +40,7 @@ static __always_inline bool slot_is_resting(const struct cgn_slot *slot, const s
 					    __u32 rest_s)
 {
 	return slot->state.state == CGN_SLOT_RESTING && now_s - slot->state.deadline_s < rest_s &&
-	       !internal_is_same(&slot->internal, internal);
+	       !slot_is_of(slot, internal);
 }
 
 /* Sets one port's bit if it is free, not resting, and the block is still the owner's. */

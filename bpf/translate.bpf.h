@@ -123,7 +123,7 @@ inbound_endpoint(const struct cgn_settings *settings, __u32 slot_index, struct c
 	before.word = cgn_read_once(slot->state.word);
 	if (before.state != CGN_SLOT_LIVE)
 		return CGN_DROP_NO_MAPPING;
-	*internal = slot->internal;
+	slot_read(slot, internal);
 	cgn_barrier();
 	after.word = cgn_read_once(slot->state.word);
 	if (after.state != CGN_SLOT_LIVE || after.generation != before.generation)

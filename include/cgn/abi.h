@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include "cgn/limits.h"
 
-#define CGN_LAYOUT_VERSION 25	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
+#define CGN_LAYOUT_VERSION 26	/* change it with any layout below; of others only those are adopted that user/io/dataplane_migrate.c knows */
 
 #define CGN_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not " #size " bytes")
 
@@ -129,12 +129,25 @@ union cgn_slot_word {
 	__u64 word;
 };
 
-/* Value of `ports`: one external endpoint. Read `state`, copy, read `state` again. */
+/* Of an internal endpoint what a slot has, in one word: struct cgn_internal without host6, which is zero for NAT44. In a realm whose hosts
+ * have IPv6 addresses host6 is that of the block's owner; then the operator's mappings of such hosts must have blocks of their own. */
+union cgn_internal4 {
+	struct {
+		__u8 addr4[4] __attribute__((aligned(8)));
+		__u16 port;
+		__u8 protocol;
+		__u8 realm;
+	};
+	__u64 word;
+};
+_Static_assert(sizeof(struct cgn_internal) == 16 + sizeof(union cgn_internal4), "host6 and what a slot has are not all of a key");
+
+/* Value of `ports`: one external endpoint, four in a cache line. Read `state`, copy, read `state` again: see slot.h. */
 struct cgn_slot {
-	struct cgn_internal internal;
+	union cgn_internal4 internal;
 	union cgn_slot_word state;
 };
-CGN_ASSERT_SIZE(struct cgn_slot, 32);
+CGN_ASSERT_SIZE(struct cgn_slot, 16);
 
 /* Address-dependent filtering: a remote peer that an internal endpoint wrote to. One word, changed by compare-and-swap. */
 union cgn_session {

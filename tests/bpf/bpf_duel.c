@@ -239,7 +239,7 @@ static void left_was_granted(unsigned round)
 	struct cgn_explicit_key key = { .internal = sides[0].internal, .opcode = CGN_MAP };
 	struct cgn_explicit entry;
 	struct cgn_mapping mapping;
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 
 	(void)round;
 	if (sides[0].request.status != CGN_OK) {

@@ -41,7 +41,7 @@ static unsigned filter_count(uint16_t port)
 static bool is_flagged(uint16_t port)
 {
 	struct cgn_mapping mapping = mapping_of(port);
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 
 	assert_true(dataplane_read_slot(plane.dp, mapping.slot, &slot));
 	assert_int_equal(slot.state.flags & CGN_FILTERED, mapping.state.flags & CGN_FILTERED);

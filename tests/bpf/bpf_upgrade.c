@@ -8,10 +8,13 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <cmocka.h>
+#include "cgn/slot.h"
 #include "dataplane_internal.h"
+#include "frame.h"
 #include "invariants.h"
 #include "plane.h"
 
@@ -88,6 +91,46 @@ static uint32_t pinned_id(const char *name)
 	return info.id;
 }
 
+/* Slots as they were before layout 26, in memory shared with the pinned map: the packet programs of that time, in these tests. */
+struct slot_before {
+	struct cgn_internal internal;
+	union cgn_slot_word state;
+};
+
+static struct slot_before *slots_before;
+static uint32_t slot_count;
+
+static void pin_slots_before(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	const struct cgn_slot *slots = dataplane_slots(plane.dp, &slot_count);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ports", 4, sizeof(*slots_before), slot_count, &options);
+	uint32_t i;
+
+	assert_true(fd >= 0);
+	slots_before = mmap(NULL, slot_count * sizeof(*slots_before), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(slots_before, MAP_FAILED);
+	for (i = 0; i < slot_count; i++) {
+		slot_read(&slots[i], &slots_before[i].internal);
+		slots_before[i].state = slots[i].state;
+	}
+	pin_in_place(fd, "ports");
+}
+
+static void forget_slots_before(void)
+{
+	munmap(slots_before, slot_count * sizeof(*slots_before));
+}
+
+static bool is_pinned(const char *name)
+{
+	int fd = dataplane_open_pin(plane_pin_dir(), name);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static void expect_refused(const char *first, const char *second)
 {
 	struct cgn_meta before = pinned_meta(), after;
@@ -121,6 +164,7 @@ static void test_adopts_the_layout_before(void **state)
 	assert_true(dataplane_find_mapping(plane.dp, &internal, &before));
 	pin_in_place(bpf_map_create(BPF_MAP_TYPE_HASH, "interfaces", 4, 8, CGN_INTERFACES_MAX, NULL), "interfaces");
 	pin_in_place(bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "stats", 4, 16, 17, NULL), "stats");
+	pin_slots_before();
 	dataplane_pin_path(plane_pin_dir(), "report_buckets", path, sizeof(path));
 	assert_int_equal(unlink(path), 0);
 	interfaces = pinned_id("interfaces");
@@ -144,6 +188,165 @@ static void test_adopts_the_layout_before(void **state)
 	plane.dp = dp;
 	assert_int_equal(plane_map(&plane, UDP, HOST, 5001, "", 0), CGN_OK);	/* by this build's programs */
 	assert_true(invariants_check(dp, stdout, &found));
+	forget_slots_before();
+}
+
+/* ---- slots of before ---- */
+
+#define OTHER "198.51.100.3"
+
+static uint32_t mapped_slot(uint16_t port)
+{
+	struct cgn_internal internal = plane_internal(UDP, HOST, port);
+	struct cgn_mapping mapping;
+
+	if (!dataplane_find_mapping(plane.dp, &internal, &mapping)) {
+		assert_int_equal(plane_map(&plane, UDP, HOST, port, "", 0), CGN_OK);
+		assert_true(dataplane_find_mapping(plane.dp, &internal, &mapping));
+	}
+	return mapping.slot;
+}
+
+static void end_mapping(uint16_t port)
+{
+	struct cgn_map_request request = { .internal = plane_internal(UDP, HOST, port), .origin = CGN_MAP };
+
+	assert_int_equal(dataplane_delete(plane.dp, &request), 0);
+	assert_int_equal(request.status, CGN_OK);
+}
+
+static void address_text(uint32_t slot, char ret_text[16])
+{
+	snprintf(ret_text, 16, "192.0.2.%u", CGN_SLOT_ADDRESS(slot));
+}
+
+/* The verdict on a packet from outside to this slot; that it goes to a port of HOST, if it goes. */
+static int verdict_inbound(uint32_t slot, uint16_t port)
+{
+	struct frame frame = { .source = "203.0.113.9", .protocol = UDP, .source_port = 53, .payload = 20,
+		.destination_port = CGN_SLOT_PORT(slot) };
+	uint8_t bytes[FRAME_MAX], host[4];
+	char destination[16];
+	struct plane_run run;
+
+	address_text(slot, destination);
+	frame.destination = destination;
+	memcpy(frame.destination_mac, plane.mac[CGN_EXTERNAL_SIDE], 6);
+	plane_send(&plane, CGN_EXTERNAL_SIDE, bytes, frame_build(&frame, bytes), &run);
+	if (run.verdict == CGN_INBOUND) {
+		inet_pton(AF_INET, HOST, host);
+		assert_memory_equal(run.frame + 14 + 16, host, 4);
+		assert_int_equal(run.frame[14 + 22] << 8 | run.frame[14 + 23], port);
+	}
+	return run.verdict;
+}
+
+static uint8_t state_now(uint32_t slot)
+{
+	uint32_t count;
+
+	return dataplane_slots(plane.dp, &count)[slot].state.state;
+}
+
+static uint32_t map_at(const char *host, uint16_t port, uint32_t slot)
+{
+	char address[16];
+
+	address_text(slot, address);
+	return plane_map(&plane, UDP, host, port, address, CGN_SLOT_PORT(slot));
+}
+
+/* Ports of HOST: 5000 lives, 5001 rests, 5002 is being entered when the tables are adopted, 5003 is entered afterwards by the programs of
+ * before, 5004 ended afterwards by those of now, and 5005 too, whose port another mapping of HOST has then. */
+static void test_carries_slots_over(void **state)
+{
+	uint32_t slot[6], i, ports = pinned_id("ports");
+	union cgn_slot_word live[6];
+	struct dataplane_error error;
+	struct invariants found;
+	unsigned replaced;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		slot[i] = mapped_slot((uint16_t)(5000 + i));
+	end_mapping(5001);
+	pin_slots_before();
+	for (i = 0; i < 6; i++)
+		live[i] = slots_before[slot[i]].state;
+	slots_before[slot[2]].state.state = CGN_SLOT_CLAIMED;
+	memset(&slots_before[slot[3]], 0, sizeof(*slots_before));
+	pretend(23);
+
+	plane_adopt(&plane);
+	assert_int_not_equal(pinned_id("ports"), ports);
+	assert_true(is_pinned("ports_before"));
+	assert_int_equal(verdict_inbound(slot[0], 5000), CGN_INBOUND);
+	assert_int_equal(verdict_inbound(slot[1], 5001), CGN_DROP_NO_MAPPING);
+	assert_int_equal(state_now(slot[2]), CGN_SLOT_EMPTY);
+	assert_int_equal(state_now(slot[3]), CGN_SLOT_EMPTY);
+	end_mapping(5004);
+	end_mapping(5005);
+	assert_int_equal(map_at(HOST, 6005, slot[5]), CGN_CANNOT_PROVIDE);
+	assert_int_equal(map_at(HOST, 5005, slot[5]), CGN_OK);
+	slots_before[slot[3]].internal = plane_internal(UDP, HOST, 5003);
+	slots_before[slot[2]].state = live[2];
+	slots_before[slot[3]].state = live[3];
+
+	assert_true(dataplane_upgrade(plane.dp, plane.config, &replaced, &error));
+	assert_false(is_pinned("ports_before"));
+	for (i = 0; i < 6; i++)
+		assert_int_equal(verdict_inbound(slot[i], (uint16_t)(5000 + i)), i == 1 || i == 4 ? CGN_DROP_NO_MAPPING : CGN_INBOUND);
+	assert_int_equal(state_now(slot[4]), CGN_SLOT_RESTING);
+	assert_true(invariants_check(plane.dp, stdout, &found));
+	/* REQ-8 goes on: nobody else gets it, its owner does */
+	assert_int_equal(dataplane_slots(plane.dp, &i)[slot[1]].state.deadline_s, live[1].deadline_s);
+	assert_int_equal(map_at(HOST, 6001, slot[1]), CGN_CANNOT_PROVIDE);
+	assert_int_equal(map_at(OTHER, 5001, slot[1]), CGN_CANNOT_PROVIDE);
+	assert_int_equal(map_at(HOST, 5001, slot[1]), CGN_OK);
+	assert_true(invariants_check(plane.dp, stdout, &found));
+	forget_slots_before();
+}
+
+/* A start that was cut short has pinned the new map, and not yet said so. */
+static void test_carries_on_where_a_start_was_cut_short(void **state)
+{
+	uint32_t slot = mapped_slot(5000), later = mapped_slot(5001), ports;
+	struct slot_before kept;
+	struct dataplane_error error;
+	struct invariants found;
+	unsigned replaced;
+
+	(void)state;
+	pin_slots_before();
+	kept = slots_before[later];
+	memset(&slots_before[later], 0, sizeof(kept));
+	pretend(23);
+	plane_adopt(&plane);
+	slots_before[later] = kept;
+	ports = pinned_id("ports");
+	pretend(23);
+	plane_adopt(&plane);
+	assert_int_not_equal(pinned_id("ports"), ports);
+	assert_int_equal(verdict_inbound(slot, 5000), CGN_INBOUND);
+	assert_int_equal(verdict_inbound(later, 5001), CGN_INBOUND);
+	assert_true(is_pinned("ports_before"));
+	assert_true(dataplane_upgrade(plane.dp, plane.config, &replaced, &error));
+	assert_false(is_pinned("ports_before"));
+	assert_true(invariants_check(plane.dp, stdout, &found));
+	forget_slots_before();
+}
+
+static void test_refuses_another_shape_of_slots(void **state)
+{
+	uint32_t ports;
+
+	(void)state;
+	pin_in_place(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ports", 4, 24, 1024, NULL), "ports");
+	ports = pinned_id("ports");
+	pretend(23);
+	expect_refused("ports: was made with another layout", "purge");
+	assert_int_equal(pinned_id("ports"), ports);
+	assert_false(is_pinned("ports_before"));
 }
 
 /* Value of `explicit` up to layout 23. */
@@ -244,6 +447,7 @@ static void test_converts_explicit_parts(void **state)
 	id = pinned_id("explicit");
 	pretend(CGN_LAYOUT_VERSION);	/* of which it cannot be */
 	expect_refused("explicit: was made with another layout", "value 68 bytes");
+	pin_slots_before();
 	pretend(23);
 	dp = dataplane_open(plane.config, &fresh, &error);
 	if (!dp)
@@ -270,6 +474,7 @@ static void test_converts_explicit_parts(void **state)
 	assert_non_null(dp);
 	assert_int_equal(pinned_id("explicit"), id);
 	dataplane_close(dp);
+	forget_slots_before();
 }
 
 /* Another build, the same layout: nothing is made anew, and what the counters say stays. */
@@ -376,6 +581,9 @@ static int tests(void)
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test_setup_teardown(test_adopts_the_layout_before, up, down),
 		cmocka_unit_test_setup_teardown(test_converts_explicit_parts, up, down),
+		cmocka_unit_test_setup_teardown(test_carries_slots_over, up, down),
+		cmocka_unit_test_setup_teardown(test_carries_on_where_a_start_was_cut_short, up, down),
+		cmocka_unit_test_setup_teardown(test_refuses_another_shape_of_slots, up, down),
 		cmocka_unit_test_setup_teardown(test_keeps_all_of_the_same_layout, up, down),
 		cmocka_unit_test_setup_teardown(test_keeps_the_room_that_there_is, up, down),
 		cmocka_unit_test_setup_teardown(test_refuses_an_unknown_layout, up, down),

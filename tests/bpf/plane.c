@@ -175,20 +175,16 @@ static void add_interface(struct plane *plane, enum cgn_side side, const char *n
 	assert_int_equal(bpf_map_update_elem(maps.links, &key, &link, 0), 0);
 }
 
-void plane_start(struct plane *plane, const char *yaml)
+static void plane_open(struct plane *plane, bool wants_fresh)
 {
 	struct dataplane_error error;
 	struct bpf_object *object;
 	bool fresh;
 
-	if (!if_nametoindex("in0"))
-		build_network();
-	dataplane_remove_pins(pin_dir);		/* of a test that failed before */
-	plane->config = plane_config(yaml);
 	plane->dp = dataplane_open(plane->config, &fresh, &error);
 	if (!plane->dp)
 		fail_msg("%s", error.text);
-	assert_true(fresh);
+	assert_int_equal(fresh, wants_fresh);
 	if (!dataplane_configure(plane->dp, plane->config, &error) || !dataplane_set_addresses(plane->dp, plane->config, &error))
 		fail_msg("%s", error.text);
 	add_interface(plane, CGN_INTERNAL_SIDE, "in0");
@@ -201,6 +197,22 @@ void plane_start(struct plane *plane, const char *yaml)
 	plane->program[CGN_EITHER_SIDE] = plane->with_both ? bpf_program__fd(bpf_object__find_program_by_name(object, "cgn_both")) : -1;
 	plane->program[CGN_INTERNAL_SIDE] = bpf_program__fd(bpf_object__find_program_by_name(object, "cgn_outbound"));
 	plane->program[CGN_EXTERNAL_SIDE] = bpf_program__fd(bpf_object__find_program_by_name(object, "cgn_inbound"));
+}
+
+void plane_start(struct plane *plane, const char *yaml)
+{
+	if (!if_nametoindex("in0"))
+		build_network();
+	dataplane_remove_pins(pin_dir);		/* of a test that failed before */
+	plane->config = plane_config(yaml);
+	plane_open(plane, true);
+}
+
+void plane_adopt(struct plane *plane)
+{
+	dataplane_object_close(plane->skeleton);
+	dataplane_close(plane->dp);
+	plane_open(plane, false);
 }
 
 void plane_stop(struct plane *plane)

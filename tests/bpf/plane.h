@@ -42,6 +42,8 @@ int plane_guard(int (*tests)(void));
 void plane_start(struct plane *plane, const char *yaml);
 /* What it builds from such a text; the caller frees it by config_free(). */
 struct config *plane_config(const char *yaml);
+/* What is pinned by now in the place of what it has: as the next xcgnd does it, up to the upgrade of what is attached. */
+void plane_adopt(struct plane *plane);
 void plane_stop(struct plane *plane);	/* removes the pins */
 const char *plane_pin_dir(void);
 

@@ -102,7 +102,7 @@ static inline bool mapping_is_there(uint16_t port)
 static inline unsigned origins_of(uint16_t port)
 {
 	struct cgn_mapping mapping = mapping_of(port);
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 
 	assert_true(dataplane_read_slot(plane.dp, mapping.slot, &slot));
 	assert_int_equal(slot.state.flags & CGN_ORIGINS, mapping.state.flags & CGN_ORIGINS);

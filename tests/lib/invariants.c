@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <bpf/bpf.h>
 #include "cgn/cache.h"
+#include "cgn/slot.h"
 #include "dataplane.h"
 #include "invariants.h"
 
@@ -237,9 +238,9 @@ static void check_mapping(struct check *check, const struct cgn_internal *intern
 	pool = &check->pools[CGN_SLOT_ADDRESS(mapping->slot)];
 	if (mapping->state.flags & CGN_DYING || !(mapping->state.flags & CGN_ORIGINS))
 		broken(check, "%s: flags 0x%x", internal_text(internal), mapping->state.flags);
-	if (slot->state.state != CGN_SLOT_LIVE || memcmp(&slot->internal, internal, sizeof(*internal))) {
+	if (slot->state.state != CGN_SLOT_LIVE || !slot_is_of(slot, internal)) {
 		broken(check, "%s: its slot is in state %u and %s's", internal_text(internal), slot->state.state,
-		       memcmp(&slot->internal, internal, sizeof(*internal)) ? "another" : "its own");
+		       slot_is_of(slot, internal) ? "its own" : "another");
 		return;
 	}
 	if (slot->state.generation != mapping->state.generation || slot->state.flags != (mapping->state.flags & (CGN_ORIGINS | CGN_FILTERED)))
@@ -271,6 +272,7 @@ static void check_slot(struct check *check, uint32_t index)
 	uint32_t offset = 0, protocol = CGN_SLOT_PROTOCOL(index);
 	const struct cgn_block *block = block_of_slot(check, index, &offset);
 	const struct cgn_mapping *mapping;
+	struct cgn_internal internal;
 	long found;
 
 	if (slot->state.state == CGN_SLOT_CLAIMED || slot->state.state == CGN_SLOT_DYING)
@@ -285,10 +287,11 @@ static void check_slot(struct check *check, uint32_t index)
 		       is_explicit ? "set" : "clear", slot->state.state, slot->state.flags);
 	if (!is_live)
 		return;
-	found = table_find(&check->mappings, &slot->internal, sizeof(slot->internal));
+	slot_read(slot, &internal);
+	found = table_find(&check->mappings, &internal, sizeof(internal));
 	mapping = found < 0 ? NULL : check->mappings.pairs[found].value;
 	if (!mapping || mapping->slot != index)
-		broken(check, "live slot of port %u/%u: %s %s", CGN_SLOT_PORT(index), protocol, internal_text(&slot->internal),
+		broken(check, "live slot of port %u/%u: %s %s", CGN_SLOT_PORT(index), protocol, internal_text(&internal),
 		       mapping ? "has another port" : "has no mapping");
 }
 

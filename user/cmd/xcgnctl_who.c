@@ -73,7 +73,7 @@ static const struct cgn_pool *find_pool(const struct tables *tables, const uint8
 static json_t *mappings_of(const struct dataplane *dp, uint32_t address, uint16_t port, unsigned protocols)
 {
 	json_t *list = json_array();
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 	unsigned protocol;
 
 	for (protocol = 0; protocol < CGN_PROTOCOLS; protocol++)

@@ -197,7 +197,7 @@ static void size_maps(struct xcgn_bpf *skeleton, const struct config *config, ui
 
 /* ---- memory shared with BPF ---- */
 
-static void *map_memory(int fd, uint32_t *ret_count, bool writable)
+void *dataplane_map_memory(int fd, uint32_t *ret_count, bool writable)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
@@ -215,7 +215,7 @@ static void *map_memory(int fd, uint32_t *ret_count, bool writable)
 	return memory;
 }
 
-static void unmap_memory(void *memory, size_t bytes)
+void dataplane_unmap_memory(void *memory, size_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -227,11 +227,11 @@ static bool share_memory(struct dataplane *dp, struct dataplane_error *error)
 {
 	uint32_t batch, requests;
 
-	dp->slots = map_memory(dp->map[DP_PORTS], &dp->slot_count, false);
-	dp->blocks = map_memory(dp->map[DP_BLOCKS], &dp->block_count, false);
-	dp->pools = map_memory(dp->map[DP_POOLS], &dp->pool_count, false);
-	dp->batch = map_memory(dp->map[DP_BATCH], &batch, true);
-	dp->requests = map_memory(dp->map[DP_REQUESTS], &requests, true);
+	dp->slots = dataplane_map_memory(dp->map[DP_PORTS], &dp->slot_count, false);
+	dp->blocks = dataplane_map_memory(dp->map[DP_BLOCKS], &dp->block_count, false);
+	dp->pools = dataplane_map_memory(dp->map[DP_POOLS], &dp->pool_count, false);
+	dp->batch = dataplane_map_memory(dp->map[DP_BATCH], &batch, true);
+	dp->requests = dataplane_map_memory(dp->map[DP_REQUESTS], &requests, true);
 	if (dp->slots && dp->blocks && dp->pools && dp->batch && dp->requests)
 		return true;
 	return dataplane_fail(error, DATAPLANE_KERNEL, "cannot map the tables into memory: %s", strerror(errno));
@@ -261,11 +261,11 @@ void dataplane_close(struct dataplane *dp)
 
 	if (!dp)
 		return;
-	unmap_memory(dp->slots, (size_t)dp->slot_count * sizeof(struct cgn_slot));
-	unmap_memory(dp->blocks, (size_t)dp->block_count * sizeof(struct cgn_block));
-	unmap_memory(dp->pools, (size_t)dp->pool_count * sizeof(struct cgn_pool));
-	unmap_memory(dp->batch, CGN_BATCH_MAX * 8);
-	unmap_memory(dp->requests, CGN_REGIONS_MAX * CGN_REQUESTS_MAX * sizeof(*dp->requests));
+	dataplane_unmap_memory(dp->slots, (size_t)dp->slot_count * sizeof(struct cgn_slot));
+	dataplane_unmap_memory(dp->blocks, (size_t)dp->block_count * sizeof(struct cgn_block));
+	dataplane_unmap_memory(dp->pools, (size_t)dp->pool_count * sizeof(struct cgn_pool));
+	dataplane_unmap_memory(dp->batch, CGN_BATCH_MAX * 8);
+	dataplane_unmap_memory(dp->requests, CGN_REGIONS_MAX * CGN_REQUESTS_MAX * sizeof(*dp->requests));
 	for (i = 0; i < DP_MAP_COUNT; i++)
 		if (dp->map[i] >= 0)
 			close(dp->map[i]);
@@ -439,7 +439,7 @@ static bool take_over(struct dataplane *dp, const struct config *config, struct 
 		return false;
 	size_maps(skeleton, config, pinned_entries(dp->pin_dir, DP_POOLS));
 	bpf_program__set_autoload(skeleton->progs.cgn_pass, false);
-	if (!dataplane_reuse_maps(skeleton->obj, dp->pin_dir, meta->layout == CGN_LAYOUT_VERSION, error)) {
+	if (!dataplane_reuse_maps(skeleton->obj, dp->pin_dir, meta->layout, error)) {
 		xcgn_bpf__destroy(skeleton);
 		return false;
 	}
@@ -447,8 +447,9 @@ static bool take_over(struct dataplane *dp, const struct config *config, struct 
 	if (failed)
 		done = dataplane_fail(error, DATAPLANE_KERNEL, "cannot load this build's programs over the pinned maps: %s", strerror(-failed));
 	else
-		done = dataplane_convert_maps(skeleton->obj, dp->pin_dir, error) && dataplane_pin_new_maps(skeleton->obj, dp->pin_dir, error) &&
-		       pin_programs(dp, skeleton, error);
+		done = dataplane_convert_maps(skeleton->obj, dp->pin_dir, error) &&
+		       dataplane_slots_fill(dp->pin_dir, meta->layout, bpf_map__fd(skeleton->maps.ports), error) &&
+		       dataplane_pin_new_maps(skeleton->obj, dp->pin_dir, error) && pin_programs(dp, skeleton, error);
 	if (done) {
 		dp->packet_program[CGN_INTERNAL_SIDE] = fcntl(bpf_program__fd(skeleton->progs.cgn_outbound), F_DUPFD_CLOEXEC, 3);
 		dp->packet_program[CGN_EXTERNAL_SIDE] = fcntl(bpf_program__fd(skeleton->progs.cgn_inbound), F_DUPFD_CLOEXEC, 3);
@@ -639,13 +640,13 @@ static uint32_t interval_ns(uint32_t per_second)
 static bool empty_cache(struct dataplane *dp, struct dataplane_error *error)
 {
 	uint32_t lines;
-	void *memory = map_memory(dp->map[DP_CACHE], &lines, true);
+	void *memory = dataplane_map_memory(dp->map[DP_CACHE], &lines, true);
 
 	if (!memory)
 		return dataplane_fail(error, DATAPLANE_KERNEL, "cache: cannot map it into memory: %s", strerror(errno));
 	dataplane_wait_for_programs();
 	memset(memory, 0, lines * sizeof(struct cgn_cache_line));
-	unmap_memory(memory, lines * sizeof(struct cgn_cache_line));
+	dataplane_unmap_memory(memory, lines * sizeof(struct cgn_cache_line));
 	return true;
 }
 

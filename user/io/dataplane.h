@@ -96,8 +96,12 @@ bool dataplane_find_subscriber(const struct dataplane *dp, const struct cgn_subs
  * all the while is met exactly once. Returns how many were written, which may be 0 before the end, or -errno. `max` at least 256. */
 int dataplane_walk_explicit(const struct dataplane *dp, uint64_t *cursor, struct cgn_explicit_key *ret_keys,
 			    struct cgn_explicit *ret_values, uint32_t max);
+struct dataplane_slot {
+	struct cgn_internal internal;
+	union cgn_slot_word state;
+};
 /* A consistent copy of a live slot; false if it is not live. */
-bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_slot *ret_slot);
+bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct dataplane_slot *ret_slot);
 /* Sums of all CPUs. */
 /* Events that the ring buffer had no room for, since the tables were made. */
 uint64_t dataplane_events_lost(const struct dataplane *dp);

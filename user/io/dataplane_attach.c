@@ -282,8 +282,10 @@ static bool attach_program(struct dataplane *dp, const struct config *config, co
 {
 	int failed = put_program(dp, config, place, side, error);
 
-	if (!failed)
+	if (!failed) {
 		note_build(dp, place->nic);
+		dataplane_slots_carry(dp, false);
+	}
 	if (failed >= 0)
 		return !failed;
 	if ((failed == -EOPNOTSUPP || failed == -EINVAL || failed == -ERANGE) && mtu_of(place->nic_name) > WHOLE_MTU_MAX)
@@ -397,6 +399,8 @@ bool dataplane_upgrade(struct dataplane *dp, const struct config *config, unsign
 		(*ret_replaced)++;
 	}
 	dataplane_drop_packet_programs(dp);
+	if (i == config->interfaces_count)
+		dataplane_slots_carry(dp, true);
 	return i == config->interfaces_count;
 }
 

@@ -226,7 +226,7 @@ static bool find(void *dp, const struct cgn_internal *internal, struct cgn_mappi
 static int list_internals(void *dp, const struct cgn_subscriber_key *subscriber, uint32_t origins, struct cgn_internal **ret_internals)
 {
 	struct cgn_internal *internals;
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 	uint32_t *slots = NULL;
 	int count = dataplane_list(dp, subscriber, origins, &slots), live = 0, i;
 

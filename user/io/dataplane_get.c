@@ -15,7 +15,7 @@ static void list_slot(struct listing *listing, uint32_t slot_index)
 {
 	const struct cgn_pool *pool = (const struct cgn_pool *)listing->dp->pools + CGN_SLOT_ADDRESS(slot_index);
 	struct cgn_listed *listed = &listing->listed[listing->count];
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 
 	if (listing->count == listing->max || CGN_SLOT_ADDRESS(slot_index) >= listing->dp->pool_count)
 		return;

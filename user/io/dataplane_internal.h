@@ -42,6 +42,8 @@ void dataplane_program_path(const char *pin_dir, const char *name, char *ret_pat
 int dataplane_open_pin(const char *pin_dir, const char *name);
 /* 0; -EBADMSG: a layout of another size, of which only ret_meta->layout was read; or -errno. */
 int dataplane_read_meta(int fd, struct cgn_meta *ret_meta);
+/* Does one of our packet programs still use the map of that pin? */
+bool dataplane_is_pin_in_use(const char *pin_dir, const char *name);
 /* Removes our pins and the folder; what is not ours stays, and then so does the folder. */
 void dataplane_remove_pins(const char *pin_dir);
 
@@ -81,8 +83,9 @@ void dataplane_drop_packet_programs(struct dataplane *dp);
 /* May maps of this layout version be adopted? */
 bool dataplane_layout_is_known(uint32_t layout);
 /* Has an opened object take over the maps below pin_dir. Those that may be empty will be made by its load if they do not fit, are missing
- * or of another layout version, and so will those that can be converted; of others it is DATAPLANE_STATE, with the reason. */
-bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, bool same_layout, struct dataplane_error *error);
+ * or of another `layout` version, and so will those that can be converted, and `ports` of one whose slots differ; of others it is
+ * DATAPLANE_STATE, with the reason. */
+bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, uint32_t layout, struct dataplane_error *error);
 /* After the load: pins those that were made, each in the place of the one before. */
 bool dataplane_pin_new_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
 
@@ -92,6 +95,14 @@ struct bpf_map_info;
 bool dataplane_may_convert(const char *name, const struct bpf_map_info *pinned);
 /* After the load, and before they are pinned: fills new maps with what those hold that they replace. */
 bool dataplane_convert_maps(struct bpf_object *object, const char *pin_dir, struct dataplane_error *error);
+
+/* ---- dataplane_slots.c ---- */
+/* Are slots of this layout version others than ours? */
+bool dataplane_slots_differ(uint32_t layout);
+/* Before it is pinned: fills `ports` from that of a `layout` whose slots differ, which stays pinned under another name. */
+bool dataplane_slots_fill(const char *pin_dir, uint32_t layout, int ports, struct dataplane_error *error);
+/* Carries over what attached programs of that version entered since, if there are any. The last time, when all are replaced, ends it. */
+void dataplane_slots_carry(const struct dataplane *dp, bool is_last);
 
 /* ---- dataplane_control.c ---- */
 int dataplane_pool(struct dataplane *dp, struct cgn_pool_request *request);
@@ -105,6 +116,10 @@ bool dataplane_publish_pools(struct dataplane *dp, const struct config *config, 
 void dataplane_count_pools(const struct config *config, struct cgn_meta *meta);
 
 /* ---- dataplane.c ---- */
+/* All of an array that was made to be mapped; NULL with errno. Undone by dataplane_unmap_memory() (NULL is fine). */
+void *dataplane_map_memory(int fd, uint32_t *ret_count, bool writable);
+void dataplane_unmap_memory(void *memory, size_t bytes);
+
 /* The BPF object, opened, not loaded, with every map that is pinned below pin_dir reused and the clock set; only
  * `program` (or all, if NULL) will be loaded. The caller closes it with dataplane_object_close(). */
 struct bpf_object *dataplane_object_open(const char *pin_dir, const char *program, void **ret_skeleton,

@@ -29,10 +29,11 @@ static const char *const made_anew[] = {
  * 22: `interfaces`, `links`, `next_hops`; counters.
  * 23: `cache`; settings.
  * 24: `explicit`, whose elements are copied.
- * 25: `requests`. */
+ * 25: `requests`.
+ * 26: `ports` has slots of half the size: see dataplane_slots.c. */
 static const uint32_t same_where_kept[] = {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+	25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
 #endif
 };
 
@@ -65,14 +66,17 @@ static bool fits(const struct bpf_map *map, const struct bpf_map_info *pinned, b
 	       (!with_size || bpf_map__max_entries(map) == pinned->max_entries);
 }
 
-static bool reuse(struct bpf_map *map, const char *pin_dir, bool same_layout, struct dataplane_error *error)
+static bool reuse(struct bpf_map *map, const char *pin_dir, uint32_t layout, struct dataplane_error *error)
 {
 	const char *name = bpf_map__name(map);
-	bool replaceable = may_be_made_anew(name);
+	bool replaceable = may_be_made_anew(name), same_layout = layout == CGN_LAYOUT_VERSION;
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
-	int fd = dataplane_open_pin(pin_dir, name), failed;
+	int fd, failed;
 
+	if (dataplane_slots_differ(layout) && !strcmp(name, dataplane_map_names[DP_PORTS]))
+		return true;
+	fd = dataplane_open_pin(pin_dir, name);
 	if (replaceable && (fd == -ENOENT || (fd >= 0 && !same_layout))) {	/* of the same shape it may still mean something else */
 		if (fd >= 0)
 			close(fd);
@@ -92,12 +96,12 @@ static bool reuse(struct bpf_map *map, const char *pin_dir, bool same_layout, st
 	return failed ? dataplane_fail(error, DATAPLANE_STATE, "%s/%s: cannot be reused: %s", pin_dir, name, strerror(-failed)) : true;
 }
 
-bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, bool same_layout, struct dataplane_error *error)
+bool dataplane_reuse_maps(struct bpf_object *object, const char *pin_dir, uint32_t layout, struct dataplane_error *error)
 {
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, object)
-		if (!strchr(bpf_map__name(map), '.') && !reuse(map, pin_dir, same_layout, error))	/* with a dot: the object's own constants */
+		if (!strchr(bpf_map__name(map), '.') && !reuse(map, pin_dir, layout, error))	/* with a dot: the object's own constants */
 			return false;
 	return true;
 }

@@ -143,6 +143,7 @@ void dataplane_remove_pins(const char *pin_dir)
 	for (i = 0; i < DP_MAP_COUNT; i++)
 		unlink((dataplane_pin_path(pin_dir, dataplane_map_names[i], path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "templates", path, sizeof(path)), path));
+	unlink((dataplane_pin_path(pin_dir, "ports_before", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "next_hops", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "set_scratch", path, sizeof(path)), path));
 	unlink((dataplane_pin_path(pin_dir, "report_scratch", path, sizeof(path)), path));
@@ -157,9 +158,9 @@ void dataplane_remove_pins(const char *pin_dir)
 }
 
 /* The kernel may take a moment to forget a program that was just detached. */
-static bool is_in_use(const char *pin_dir)
+bool dataplane_is_pin_in_use(const char *pin_dir, const char *name)
 {
-	int fd = dataplane_open_pin(pin_dir, dataplane_map_names[DP_MAPPINGS]), i;
+	int fd = dataplane_open_pin(pin_dir, name), i;
 	bool in_use = fd >= 0;
 
 	for (i = 0; in_use && i < 20; i++) {
@@ -180,7 +181,7 @@ bool dataplane_may_purge(const struct config *config, struct dataplane_error *er
 		if (dataplane_is_attached(config, &config->interfaces[i]))
 			return dataplane_fail(error, DATAPLANE_STATE, "%s: still attached; run `xcgnctl detach` first",
 					      config->interfaces[i].name);
-	if (is_in_use(config->pin_dir))
+	if (dataplane_is_pin_in_use(config->pin_dir, dataplane_map_names[DP_MAPPINGS]))
 		return dataplane_fail(error, DATAPLANE_STATE,
 				      "%s: an interface is still attached that is not here: run `xcgnctl detach` in its network namespace, with the configuration that names it",
 				      config->pin_dir);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
+#include "cgn/slot.h"
 #include "dataplane_internal.h"
 
 int dataplane_map_fd(const struct dataplane *dp, enum dataplane_map map)
@@ -81,7 +82,7 @@ int dataplane_walk_explicit(const struct dataplane *dp, uint64_t *cursor, struct
 	return (int)count;
 }
 
-bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_slot *ret_slot)
+bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct dataplane_slot *ret_slot)
 {
 	const struct cgn_slot *live;
 	union cgn_slot_word before, after;
@@ -92,7 +93,7 @@ bool dataplane_read_slot(const struct dataplane *dp, uint32_t slot, struct cgn_s
 	before.word = __atomic_load_n(&live->state.word, __ATOMIC_ACQUIRE);
 	if (before.state != CGN_SLOT_LIVE)
 		return false;
-	ret_slot->internal = live->internal;
+	slot_read(live, &ret_slot->internal);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	after.word = __atomic_load_n(&live->state.word, __ATOMIC_RELAXED);
 	ret_slot->state = after;

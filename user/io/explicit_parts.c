@@ -43,7 +43,7 @@ static bool add_all(struct explicit_parts *parts, const struct dataplane *dp, co
 bool explicit_parts_read(struct explicit_parts *parts, const struct dataplane *dp, const uint32_t *slots, size_t count, unsigned origins)
 {
 	struct cgn_mapping mapping;
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 	size_t i;
 
 	for (i = 0; i < count; i++) {

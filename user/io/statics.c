@@ -60,7 +60,7 @@ static void remove_unless_configured(struct dataplane *dp, const struct config *
 {
 	struct cgn_map_request request = { .origin = CGN_STATIC };
 	struct cgn_mapping mapping;
-	struct cgn_slot slot;
+	struct dataplane_slot slot;
 
 	if (!dataplane_read_slot(dp, slot_index, &slot) || !(slot.state.flags & CGN_STATIC))
 		return;

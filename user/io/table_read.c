@@ -37,7 +37,7 @@ static bool read_explicit(const struct dataplane *dp, struct table_mapping *reco
 bool table_read_mapping(const struct dataplane *dp, uint32_t slot, struct table_mapping *ret_mapping)
 {
 	struct table_mapping record = { .slot = slot };
-	struct cgn_slot before, after;
+	struct dataplane_slot before, after;
 	int i;
 
 	for (i = 0; i < TRIES; i++) {
