@@ -210,13 +210,10 @@ static struct lines lines_of_store(void)
 	struct lines lines = { 0 };
 	struct store_record record;
 	struct store_image *image;
-	const uint8_t *bytes;
 
 	assert_int_equal(store_image_new(store, &image), 0);
-	while ((bytes = store_image_next(image))) {
-		store_record_at(bytes, &record);
+	while (store_image_next(image, &record))
 		lines_add(&lines, &record);
-	}
 	assert_int_equal(store_image_superseded(image), 0);
 	store_image_free(image);
 	qsort(lines.line, lines.count, sizeof(*lines.line), compare_lines);

@@ -131,15 +131,6 @@ static inline void record_equal(const struct store_record *a, const struct store
 		assert_memory_equal(a->attributes, b->attributes, a->attributes_len);
 }
 
-static inline bool fixture_next(struct store_image *image, struct store_record *ret_record)
-{
-	const uint8_t *bytes = store_image_next(image);
-
-	if (bytes)
-		store_record_at(bytes, ret_record);
-	return bytes;
-}
-
 /* Which of the first `count` grants the store holds, as one byte each; every other record is a failure. */
 static inline void fixture_read(struct store *store, uint8_t *ret_held, unsigned count)
 {
@@ -149,7 +140,7 @@ static inline void fixture_read(struct store *store, uint8_t *ret_held, unsigned
 
 	memset(ret_held, 0, count);
 	assert_int_equal(store_image_new(store, &image), 0);
-	while (fixture_next(image, &record)) {
+	while (store_image_next(image, &record)) {
 		memcpy(&n, record.nonce, sizeof(n));
 		assert_in_range(n, 0, count - 1);
 		expected = fixture_grant(n);

@@ -168,9 +168,9 @@ static void last_record_counts(void **state)
 	}
 	assert_int_equal(store_commit(store), 0);
 	assert_int_equal(store_image_new(store, &image), 0);
-	assert_true(fixture_next(image, &read));
+	assert_true(store_image_next(image, &read));
 	record_equal(&read, &record);
-	assert_false(fixture_next(image, &read));
+	assert_false(store_image_next(image, &read));
 	store_image_free(image);
 	store_close(store);
 }
@@ -192,11 +192,11 @@ static void youngest_owner_has_the_port(void **state)
 	fixture_put(store, &peer);
 	assert_int_equal(store_commit(store), 0);
 	assert_int_equal(store_image_new(store, &image), 0);
-	assert_true(fixture_next(image, &read));
+	assert_true(store_image_next(image, &read));
 	record_equal(&read, &peer);
-	assert_true(fixture_next(image, &read));
+	assert_true(store_image_next(image, &read));
 	record_equal(&read, &second);
-	assert_false(fixture_next(image, &read));
+	assert_false(store_image_next(image, &read));
 	assert_int_equal(store_image_superseded(image), 1);
 	store_image_free(image);
 	store_close(store);
@@ -224,7 +224,7 @@ static void long_records_are_kept(void **state)
 	record.attributes_len = sizeof(attributes);
 	record.attributes = attributes;
 	assert_int_equal(store_image_new(store, &image), 0);
-	while (fixture_next(image, &read) && read.key.internal.port != record.key.internal.port)
+	while (store_image_next(image, &read) && read.key.internal.port != record.key.internal.port)
 		;
 	record.attributes_len = writer_len(&w);
 	record_equal(&read, &record);

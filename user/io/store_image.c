@@ -308,19 +308,16 @@ static bool takes_external(struct store_image *image, size_t number, const struc
 	return true;
 }
 
-const uint8_t *store_image_next(struct store_image *image)
+const uint8_t *store_image_next(struct store_image *image, struct store_record *ret_record)
 {
-	struct store_record record;
 	const uint8_t *bytes;
 
 	while (image->next > 0) {
 		bytes = image->records[--image->next];
-		if (!bytes)
+		if (!bytes || store_record_kind(bytes) != STORE_GRANT)
 			continue;
-		store_record_at(bytes, &record);
-		if (record.kind != STORE_GRANT)
-			continue;
-		if (takes_external(image, image->next + 1, &record))
+		store_record_at(bytes, ret_record);
+		if (takes_external(image, image->next + 1, ret_record))
 			return bytes;
 		image->superseded++;
 	}
@@ -333,7 +330,7 @@ const uint8_t *store_image_next_of(const struct store_image *image, enum store_k
 
 	while (*position < image->count) {
 		bytes = image->records[(*position)++];
-		if (bytes && bytes[2] == kind)
+		if (bytes && store_record_kind(bytes) == kind)
 			return bytes;
 	}
 	return NULL;

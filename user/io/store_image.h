@@ -15,8 +15,8 @@ struct store_image;	/* opaque */
 int store_image_new(struct store *store, struct store_image **ret_image);
 void store_image_free(struct store_image *image);	/* NULL is fine */
 
-/* Grants, the youngest first, as store_record_at() reads them. NULL: there are no more. Borrowed until the image is freed. */
-const uint8_t *store_image_next(struct store_image *image);
+/* Grants, the youngest first, decoded and as they stand there. NULL: there are no more. Borrowed until the image is freed. */
+const uint8_t *store_image_next(struct store_image *image, struct store_record *ret_record);
 /* Records of another kind, in no order; *position is 0 at first. NULL: there are no more. */
 const uint8_t *store_image_next_of(const struct store_image *image, enum store_kind kind, size_t *position);
 /* Grants left out because a younger one has their external endpoint: theirs had ended before. */

@@ -56,6 +56,7 @@ void store_record_encode(struct writer *w, const struct store_record *record);
 bool store_record_decode(struct reader *r, struct store_record *ret_record);
 
 /* One encoded, well-formed record. */
+static inline enum store_kind store_record_kind(const uint8_t *bytes) { return (enum store_kind)bytes[2]; }
 void store_record_at(const uint8_t *bytes, struct store_record *ret_record);
 /* The part of an encoded, well-formed record that is its key. Equal keys are equal bytes. */
 const uint8_t *store_record_key(const uint8_t *bytes, size_t *ret_len);

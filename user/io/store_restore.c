@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Asking the kernel takes longer than reading the store, so that a long list is shared out to threads: by subscriber, because blocks
  * are claimed for one by one program at a time. Alone afterwards: what was refused, which is asked once more before it is given
- * up, and what has attributes, some of which are handed over in maps that two threads must not write at once. */
+ * up, and what has attributes, some of which are handed over in maps that two threads must not write at once. Each thread goes by
+ * external endpoints: of neighbours, the port block, its owner and the ports' state are in the processor's cache. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,7 +18,12 @@
 #define THREADS_MAX	8
 #define SHARE_LEAST	4096	/* grants that are worth a thread */
 
-struct grants { const uint8_t **record; size_t count, size; };
+struct grant {
+	const uint8_t *record;
+	uint64_t place;		/* its external endpoint */
+	uint32_t subscriber;	/* a hash */
+};
+struct grants { struct grant *grant; size_t count, size; };
 
 struct work {
 	const struct grants *grants;
@@ -31,19 +37,19 @@ struct work {
 	int failed;
 };
 
-static int grants_add(struct grants *grants, const uint8_t *record)
+static int grants_add(struct grants *grants, const struct grant *grant)
 {
 	size_t size = grants->size ? grants->size * 2 : 1024;
-	const uint8_t **grown;
+	struct grant *grown;
 
 	if (grants->count == grants->size) {
-		grown = realloc(grants->record, size * sizeof(*grown));
+		grown = realloc(grants->grant, size * sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
-		grants->record = grown;
+		grants->grant = grown;
 		grants->size = size;
 	}
-	grants->record[grants->count++] = record;
+	grants->grant[grants->count++] = *grant;
 	return 0;
 }
 
@@ -88,7 +94,7 @@ static bool restore_one(const struct work *work, const struct store_record *reco
 /* Granted in one run of the kernel's program: records of MAPs without attributes. */
 struct questions {
 	struct cgn_map_request request[CGN_REQUESTS_MAX];
-	const uint8_t *record[CGN_REQUESTS_MAX];
+	const struct grant *grant[CGN_REQUESTS_MAX];
 	size_t count;
 };
 
@@ -102,53 +108,66 @@ static int questions_ask(struct questions *questions, struct work *work)
 		if (!refused[i] && questions->request[i].status == CGN_OK)
 			work->restored++;
 		else
-			failed = grants_add(&work->left, questions->record[i]);
+			failed = grants_add(&work->left, questions->grant[i]);
 	}
 	questions->count = 0;
 	return failed;
 }
 
-static int questions_add(struct questions *questions, struct work *work, const uint8_t *bytes, const struct store_record *record)
+static int questions_add(struct questions *questions, struct work *work, const struct grant *grant, const struct store_record *record)
 {
 	explicit_record_request(record, (uint32_t)(record->expires_s - work->now_s), &questions->request[questions->count]);
-	questions->record[questions->count++] = bytes;
+	questions->grant[questions->count++] = grant;
 	return questions->count == CGN_REQUESTS_MAX ? questions_ask(questions, work) : 0;
 }
 
-static unsigned share_of(const struct store_key *key, unsigned shares)
+static int compare_places(const void *a, const void *b)
 {
-	uint32_t hash = key->internal.realm;
+	uint64_t x = ((const struct grant *)a)->place, y = ((const struct grant *)b)->place;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Of all grants those that are this share's, ordered. */
+static int take_share(const struct work *work, struct grants *ret_grants)
+{
+	const struct grant *grant;
+	int failed = 0;
 	size_t i;
 
-	for (i = 0; shares > 1 && i < sizeof(key->internal.host6); i++)
-		hash = hash * 31 + key->internal.host6[i];
-	for (i = 0; shares > 1 && i < sizeof(key->internal.addr4); i++)
-		hash = hash * 31 + key->internal.addr4[i];
-	return hash % shares;
+	for (i = 0; i < work->grants->count && !failed; i++) {
+		grant = &work->grants->grant[i];
+		if (grant->subscriber % work->shares == work->share)
+			failed = grants_add(ret_grants, grant);
+	}
+	if (ret_grants->count)
+		qsort(ret_grants->grant, ret_grants->count, sizeof(*ret_grants->grant), compare_places);
+	return failed;
 }
 
 static void *do_share(void *argument)
 {
 	struct questions questions = { .count = 0 };
 	struct work *work = argument;
+	struct grants grants = { 0 };
 	struct store_record record;
-	const uint8_t *bytes;
+	const struct grant *grant;
 	size_t i;
 
-	for (i = 0; i < work->grants->count && !work->failed; i++) {
-		bytes = work->grants->record[i];
-		store_record_at(bytes, &record);
-		if (share_of(&record.key, work->shares) != work->share)
-			continue;
+	work->failed = take_share(work, &grants);
+	for (i = 0; i < grants.count && !work->failed; i++) {
+		grant = &grants.grant[i];
+		store_record_at(grant->record, &record);
 		if (!work->is_alone && !record.attributes_len && record.key.opcode == CGN_MAP)
-			work->failed = questions_add(&questions, work, bytes, &record);
+			work->failed = questions_add(&questions, work, grant, &record);
 		else if ((work->is_alone || !record.attributes_len) && restore_one(work, &record))
 			work->restored++;
 		else
-			work->failed = grants_add(&work->left, bytes);
+			work->failed = grants_add(&work->left, grant);
 	}
 	if (questions.count && !work->failed)
 		work->failed = questions_ask(&questions, work);
+	free(grants.grant);
 	return NULL;
 }
 
@@ -193,7 +212,7 @@ static int note_lost(struct store *store, const struct grants *lost)
 	size_t i;
 
 	for (i = 0; i < lost->count && !failed; i++) {
-		store_record_at(lost->record[i], &record);
+		store_record_at(lost->grant[i].record, &record);
 		deletion = (struct store_record){ .kind = STORE_DELETION, .key = record.key };
 		failed = store_put(store, &deletion);
 	}
@@ -218,23 +237,40 @@ static int restore(struct store *store, const struct work *all, struct store_res
 			failed = works[i].failed ? works[i].failed : again.failed;
 		if (!failed)
 			failed = note_lost(store, &again.left);
-		free(works[i].left.record);
-		free(again.left.record);
+		free(works[i].left.grant);
+		free(again.left.grant);
 	}
 	return failed;
+}
+
+static struct grant grant_of(const uint8_t *bytes, const struct store_record *record)
+{
+	const struct cgn_internal *internal = &record->key.internal;
+	struct grant grant = { .record = bytes, .subscriber = internal->realm };
+	size_t i;
+
+	for (i = 0; i < sizeof(internal->host6); i++)
+		grant.subscriber = grant.subscriber * 31 + internal->host6[i];
+	for (i = 0; i < sizeof(internal->addr4); i++)
+		grant.subscriber = grant.subscriber * 31 + internal->addr4[i];
+	for (i = 0; i < sizeof(record->external4); i++)
+		grant.place = grant.place << 8 | record->external4[i];
+	grant.place = grant.place << 16 | record->external_port;
+	return grant;
 }
 
 /* Those that still run. */
 static int collect(struct store_image *image, uint64_t now_s, struct grants *grants, struct store_restored *restored)
 {
 	struct store_record record;
+	struct grant grant;
 	const uint8_t *bytes;
 	int failed = 0;
 
-	while (!failed && (bytes = store_image_next(image))) {
-		store_record_at(bytes, &record);
+	while (!failed && (bytes = store_image_next(image, &record))) {
+		grant = grant_of(bytes, &record);
 		if (record.expires_s > now_s)
-			failed = grants_add(grants, bytes);
+			failed = grants_add(grants, &grant);
 		else
 			restored->expired++;
 	}
@@ -303,7 +339,7 @@ int store_restore(struct store *store, const struct dataplane_ops *ops, void *da
 		failed = collect_epochs(image, &restored);
 	if (!failed)
 		failed = collect_blocks(image, &restored);
-	free(grants.record);
+	free(grants.grant);
 	store_image_free(image);
 	if (failed) {
 		free(restored.epochs);
