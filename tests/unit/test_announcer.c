@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* When announcements and Mapping Updates go out (RFC 6887 section 14), by a clock of the test's own. */
 #include "announcer.h"
+#include "mix.h"
 #include "pcp_fixture.h"
 
 #define START_MS 200000u
@@ -246,6 +247,24 @@ static void test_update_bytes(void **state)
 	assert_memory_equal(fixture->reply, peer, sizeof(peer));
 }
 
+/* Tables of clients are entered by the lowest bits. A million clients side by side in 65536 places are 16 in each on average; with bits
+ * drawn at random, no place had more than 50. */
+static void test_neighbours_stand_apart(void **state)
+{
+	static unsigned there[1 << 16];
+	uint8_t client6[16];
+	unsigned most = 0, at;
+	uint32_t number;
+
+	(void)state;
+	for (number = 0; number < 16u << 16; number++) {
+		client_number(number, client6);
+		at = (unsigned)mix_address(5350, client6) & ((1 << 16) - 1);
+		most = ++there[at] > most ? there[at] : most;
+	}
+	assert_in_range(most, 16, 50);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
@@ -254,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_to_say), cmocka_unit_test(test_multicasts), cmocka_unit_test(test_late),
 		cmocka_unit_test(test_unicasts_are_paced), cmocka_unit_test(test_update_times), TEST(test_update_refreshed),
 		cmocka_unit_test(test_updates_are_bounded), TEST(test_update_bytes),
+		cmocka_unit_test(test_neighbours_stand_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "announcer.h"
+#include "mix.h"
 
 #define STEP_MS		10	/* clients are told in steps of this */
 #define BURST_MS	50	/* a late call makes up for no more than this */
@@ -127,12 +128,8 @@ unsigned announcer_unicasts_left(const struct announcer *announcer)
 
 static uint64_t fingerprint(const uint8_t client6[16], uint16_t port)
 {
-	uint64_t half[2], mixed;
+	uint64_t mixed = mix_address(port, client6);
 
-	memcpy(half, client6, sizeof(half));
-	mixed = (half[0] ^ port) * 0x9e3779b97f4a7c15ull;
-	mixed = (mixed ^ mixed >> 29 ^ half[1]) * 0xbf58476d1ce4e5b9ull;
-	mixed ^= mixed >> 32;
 	return mixed ? mixed : 1;
 }
 

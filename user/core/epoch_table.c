@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "epoch_table.h"
+#include "mix.h"
 
 #define PLACES_MIN 64u
 
@@ -38,12 +39,9 @@ void epoch_table_free(struct epoch_table *table)
 /* The client's place, or the free one where it would stand. */
 static struct place *place_of(struct place *places, unsigned size, const uint8_t client6[16])
 {
-	uint64_t half[2];
 	unsigned at;
 
-	memcpy(half, client6, sizeof(half));
-	half[0] = (half[0] ^ half[1]) * 0x9e3779b97f4a7c15ull;
-	for (at = (unsigned)(half[0] >> 32) & (size - 1); places[at].is_used; at = (at + 1) & (size - 1))
+	for (at = (unsigned)mix_address(0, client6) & (size - 1); places[at].is_used; at = (at + 1) & (size - 1))
 		if (!memcmp(places[at].client6, client6, 16))
 			break;
 	return &places[at];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <stdlib.h>
 #include <string.h>
+#include "mix.h"
 #include "rate_limit.h"
 
 #define SETS	8192
@@ -32,21 +33,9 @@ void rate_limit_free(struct rate_limit *limit)
 	free(limit);
 }
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 32;
-	x *= 0xd6e8feb86659fd93ull;
-	x ^= x >> 32;
-	x *= 0xd6e8feb86659fd93ull;
-	return x ^ x >> 32;
-}
-
 static unsigned set_of(const struct rate_limit *limit, const uint8_t source6[16])
 {
-	uint64_t half[2];
-
-	memcpy(half, source6, sizeof(half));
-	return (unsigned)(mix(mix(half[0] ^ limit->seed) ^ half[1]) % SETS);
+	return (unsigned)(mix_address(limit->seed, source6) % SETS);
 }
 
 static uint64_t tokens_at(const struct bucket *bucket, uint64_t now_ms, uint32_t per_second, uint32_t burst)
