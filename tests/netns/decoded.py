@@ -43,6 +43,8 @@ class Client:
         self.udp.send(request)
         for number in range(answers):
             answer = self.udp.recv(2048)
+            while answer[:2] == b"\2\x80" and request[:2] != b"\2\0":     # the server has begun anew, and tells whom it knows
+                answer = self.udp.recv(2048)
             print("%s: %s" % (what if not number else what + ", update", found(answer)))
 
 

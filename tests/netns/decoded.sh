@@ -29,7 +29,8 @@ decode()
 		-e portcontrol.map.internal_port -e portcontrol.peer.internal_port -e portcontrol.map.rsp_assigned_external_port \
 		-e portcontrol.peer.rsp_assigned_external_port -e portcontrol.option.code \
 		-e nat-pmp.version -e nat-pmp.opcode -e nat-pmp.result_code -e nat-pmp.external_ip -e nat-pmp.internal_port -e nat-pmp.external_port \
-		-e nat-pmp.pml | sed -E 's/ +/ /g; s/^ ?2 /pcp /; s/^ ?0 /natpmp /; s/ +$//'
+		-e nat-pmp.pml | sed -E 's/ +/ /g; s/^ ?2 /pcp /; s/^ ?0 /natpmp /; s/ +$//' |
+		awk '$0 != "pcp 0 0 0" || !told++'	# one was asked for; others tell known clients that the server has begun anew
 }
 decode > "$scratch/decoded"
 diff "$scratch/fields" "$scratch/decoded" > "$scratch/diff" || fail "tshark finds something else (>) than what was sent (<): $(cat "$scratch/diff")"

@@ -31,10 +31,11 @@ class Client:
             self.udp.send(request)
             try:
                 answer = self.udp.recv(2048)
+                while answer[1] != request[1] | 0x80:	# an announcement; asked again, it would be answered twice
+                    answer = self.udp.recv(2048)
+                return answer
             except socket.timeout:
                 continue
-            if answer[1] == request[1] | 0x80:
-                return answer
         sys.exit("no answer")
 
     def map(self, port, lifetime, nonce):
