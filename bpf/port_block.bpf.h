@@ -462,6 +462,18 @@ __noinline int blocks_help(struct cgn_subscriber_key *key)
 	return CGN_OK;
 }
 
+/* A claimed block from the list where any CPU may open it. False: one has, and whoever found it empty may have released it since; to
+ * give it back once more would be to give back another's. */
+static __always_inline bool block_take_back(struct cgn_block *block, __u32 generation)
+{
+	if (__sync_val_compare_and_swap(&block->state, CGN_BLOCK_CLAIMED, CGN_BLOCK_RELEASING) != CGN_BLOCK_CLAIMED)
+		return false;
+	if (cgn_read_once(block->generation) == generation)
+		return true;
+	__sync_val_compare_and_swap(&block->state, CGN_BLOCK_RELEASING, CGN_BLOCK_CLAIMED);	/* another's already: he opens it, or who helps */
+	return false;
+}
+
 /* Enters a claimed block among the subscriber's, up to `limit`, and pairs him with its address; `is_restored`: he had it before,
  * whatever the pairing. CGN_QUOTA: he has as many as he may; CGN_BUSY: another CPU paired him with another address. Then the block
  * is given back. */
@@ -470,8 +482,8 @@ __noinline int block_enter(struct cgn_subscriber_key *key, __u32 index, __u32 li
 	struct cgn_subscriber *subscriber;
 	struct cgn_block *block;
 	struct cgn_pool *pool;
+	__u32 generation, i;
 	int status = CGN_BUSY;
-	__u32 i;
 
 	if (!key)
 		return CGN_BAD_REQUEST;
@@ -480,6 +492,7 @@ __noinline int block_enter(struct cgn_subscriber_key *key, __u32 index, __u32 li
 	pool = block ? map_pool(block->address) : NULL;
 	if (!pool)
 		return CGN_BUSY;
+	generation = block->generation;
 	if (subscriber && (subscriber_pair(subscriber, block->address) || is_restored)) {
 		status = CGN_QUOTA;
 		for (i = 0; i < CGN_SUBSCRIBER_BLOCKS_MAX && i < limit; i++) {
@@ -487,9 +500,9 @@ __noinline int block_enter(struct cgn_subscriber_key *key, __u32 index, __u32 li
 				continue;
 			if (is_restored)
 				block_open(block);
-			else
-				block_confirm(subscriber, block);
-			if (cgn_read_once(block->state) == CGN_BLOCK_LIVE)	/* by us, or by who helped */
+			if (is_restored || block_confirm(subscriber, block))
+				return CGN_OK;
+			if (!block_take_back(block, generation))	/* who helped has opened it: it is the list's */
 				return CGN_OK;
 			__sync_val_compare_and_swap(&subscriber->block[i], index + 1, 0);
 			status = CGN_BUSY;
