@@ -16,6 +16,7 @@ end_two()
 	[[ -z $two_pid ]] || kill -9 "$two_pid" 2> /dev/null || true
 	ip netns del "$two" 2> /dev/null || true
 	rm -rf "$two_pins"
+	set +e	# cleanup is told how it ended, and must come
 	(exit "$code")
 	cleanup
 }
