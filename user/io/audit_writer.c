@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "config.h"
 #include "dataplane.h"
 #include "log.h"
+#include "quiet_thread.h"
 #include "syslog_socket.h"
 
 #define QUEUE_MAX	65536
@@ -294,19 +294,6 @@ static void free_memory(struct audit_writer *writer)
 	free(writer);
 }
 
-/* Signals are the event loop's. */
-static bool start_thread(struct audit_writer *writer)
-{
-	sigset_t all, before;
-	int failed;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&writer->thread, NULL, run, writer);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !failed;
-}
-
 struct audit_writer *audit_writer_new(const struct dataplane *dp, const char *state_dir, const struct config_log *log)
 {
 	struct audit_writer *writer = calloc(1, sizeof(*writer));
@@ -329,7 +316,7 @@ struct audit_writer *audit_writer_new(const struct dataplane *dp, const char *st
 	pthread_condattr_destroy(&monotonic);
 	writer->compared_s = dataplane_now_s();
 	audit_writer_configure(writer, log);
-	if (writer->queue && writer->batch && start_thread(writer))
+	if (writer->queue && writer->batch && quiet_thread_start(&writer->thread, run, writer))
 		return writer;
 	free_memory(writer);
 	return NULL;

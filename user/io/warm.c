@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -8,6 +7,7 @@
 #include <bpf/bpf.h>
 #include "dataplane.h"
 #include "log.h"
+#include "quiet_thread.h"
 #include "warm.h"
 
 #define NICENESS 10	/* it yields to requests, but comes to its end on a busy machine too */
@@ -63,17 +63,11 @@ static void *touch_all(void *argument)
 struct warm *warm_start(const struct dataplane *dp)
 {
 	struct warm *warm = calloc(1, sizeof(*warm));
-	sigset_t all, before;
-	int failed;
 
 	if (!warm)
 		return NULL;
 	warm->dp = dp;
-	sigfillset(&all);	/* signals are the event loop's */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&warm->thread, NULL, touch_all, warm);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!failed)
+	if (quiet_thread_start(&warm->thread, touch_all, warm))
 		return warm;
 	free(warm);
 	return NULL;

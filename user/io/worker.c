@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "quiet_thread.h"
 #include "worker.h"
 
 /* Its two sides wait for each other by eventfds: reading one takes a signal, and waits for it. */
@@ -69,19 +69,6 @@ int worker_done_fd(const struct worker *worker)
 	return worker->done;
 }
 
-/* Signals are the event loop's. */
-static bool start(struct worker *worker)
-{
-	sigset_t all, before;
-	int failed;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&worker->thread, NULL, run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !failed;
-}
-
 static void release(struct worker *worker)
 {
 	if (worker->asked >= 0)
@@ -101,7 +88,7 @@ struct worker *worker_new(void (*work)(void *context), void *context)
 	worker->context = context;
 	worker->asked = eventfd(0, EFD_CLOEXEC);
 	worker->done = eventfd(0, EFD_CLOEXEC);
-	if (worker->asked >= 0 && worker->done >= 0 && start(worker))
+	if (worker->asked >= 0 && worker->done >= 0 && quiet_thread_start(&worker->thread, run, worker))
 		return worker;
 	release(worker);
 	return NULL;
