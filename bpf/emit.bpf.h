@@ -69,22 +69,17 @@ __noinline int route_ask(struct xdp_md *ctx, struct next_hop *hop, __u32 destina
 	return ROUTE_OK;
 }
 
-/* The key of a destination's next hop, or of the place for it: of two the one that is older. Which of the two it is, if it is one, is
- * reckoned and not branched: where the destination came out of a mapping in memory, a wrong guess would be found out late. A function of
- * its own, so that the verifier goes one way onwards and not three. */
+/* The key of a destination's next hop, or of the place for it: of two the one that is older. A function of its own, so that the
+ * verifier goes one way onwards and not three. */
 __noinline __u32 route_key(__u32 destination_be)
 {
 	__u32 key = ((destination_be * 0x9e3779b1u) >> 19) * 2 + bpf_get_smp_processor_id() * NEXT_HOPS, second = key + 1;
-	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &key), *other = bpf_map_lookup_elem(&next_hops, &second);
-	__u64 differs, others;
+	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &key), *other;
 
-	if (!hop || !other)
+	if (!hop || hop->destination == destination_be)
 		return key;
-	differs = hop->destination ^ destination_be;
-	others = other->destination ^ destination_be;
-	if (differs * others)	/* neither is */
-		return other->until_jiffies < hop->until_jiffies ? second : key;
-	return key + (__u32)(-differs >> 63);
+	other = bpf_map_lookup_elem(&next_hops, &second);
+	return other && (other->destination == destination_be || other->until_jiffies < hop->until_jiffies) ? second : key;
 }
 
 /* NULL only if the map is not there. */
